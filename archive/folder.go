@@ -1,0 +1,211 @@
+package archive
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// A Folder holds the files of a directory archive, wherever they are. Its methods may be called by several goroutines at once.
+type Folder interface {
+	// String names the folder for messages, without secrets.
+	String() string
+	// Open opens a file for reading. A name that is not there gives an error that wraps fs.ErrNotExist. The
+	// end of ctx ends reads.
+	Open(ctx context.Context, name string) (File, error)
+	// List returns what is in the folder, in any order.
+	List(ctx context.Context) ([]FolderEntry, error)
+	Close() error
+}
+
+// A File is a file of an archive that is being read.
+type File interface {
+	io.ReadCloser
+	io.ReaderAt
+	Size() int64
+}
+
+// A FolderEntry is what a list says of a file. What is not a regular file has the size -1.
+type FolderEntry struct {
+	Name string
+	Size int64
+}
+
+// A FolderWriter takes the files of a directory archive as they are written. Files may be written concurrently.
+type FolderWriter interface {
+	// String names the folder for messages, without secrets.
+	String() string
+	// Create starts a file. size is the number of bytes to expect, or -1; more or fewer may come.
+	Create(ctx context.Context, name string, size int64) (FileWriter, error)
+	// Publish writes the manifest, after all files, and makes of them an archive that is there. Without one, nil,
+	// it makes an archive as stock pg_dump would have written.
+	Publish(ctx context.Context, m *Manifest) error
+	// Abort removes what was written. After Publish it does nothing.
+	Abort() error
+}
+
+// A FileWriter is a file that is being written. It is whole and durable when Commit has returned nil. One of Commit and
+// Abort must be called, once.
+type FileWriter interface {
+	io.Writer
+	Commit() error
+	Abort() error
+}
+
+// OpenDirectory opens a directory as a folder. Files are opened below it only.
+func OpenDirectory(path string) (Folder, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	return &directory{root: root, path: path}, nil
+}
+
+type directory struct {
+	root *os.Root
+	path string
+}
+
+func (d *directory) String() string { return d.path }
+func (d *directory) Close() error   { return d.root.Close() }
+
+// Open opens a regular file. Anything else, such as a FIFO, could block or lead elsewhere.
+func (d *directory) Open(_ context.Context, name string) (File, error) {
+	info, err := d.root.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", name)
+	}
+	f, err := d.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return diskFile{f, info.Size()}, nil
+}
+
+func (d *directory) List(context.Context) ([]FolderEntry, error) {
+	found, err := fs.ReadDir(d.root.FS(), ".")
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", d.path, err)
+	}
+	var list []FolderEntry
+	for _, f := range found {
+		info, err := f.Info()
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // removed since
+		case err != nil:
+			return nil, fmt.Errorf("list %s: %w", d.path, err)
+		case !info.Mode().IsRegular():
+			list = append(list, FolderEntry{Name: f.Name(), Size: -1})
+		default:
+			list = append(list, FolderEntry{Name: f.Name(), Size: info.Size()})
+		}
+	}
+	return list, nil
+}
+
+// diskFile is a file with the size it had when it was opened.
+type diskFile struct {
+	*os.File
+	size int64
+}
+
+func (f diskFile) Size() int64 { return f.size }
+
+// CheckFiles holds the files of a folder against a manifest: all of them must be there with their sizes and
+// checksums, and no others. Damage is reported as a [*CorruptError] that names the file.
+func CheckFiles(ctx context.Context, folder Folder, m *Manifest) error {
+	if err := CheckSizes(ctx, folder, m); err != nil {
+		return err
+	}
+	return forEachFile(ctx, m.Files, func(ctx context.Context, f ManifestFile) error { return checkSum(ctx, folder, f) })
+}
+
+// CheckSizes is CheckFiles without the checksums: it reads no file.
+func CheckSizes(ctx context.Context, folder Folder, m *Manifest) error {
+	sizes, err := sizesOf(ctx, folder)
+	if err != nil {
+		return err
+	}
+	if err := m.checkSizes(sizes); err != nil {
+		return err
+	}
+	delete(sizes, ManifestName)
+	for _, f := range m.Files {
+		delete(sizes, f.Name)
+	}
+	for name := range sizes {
+		return &CorruptError{File: name, Err: errors.New("the file is not part of the archive")}
+	}
+	return nil
+}
+
+// sizesOf lists a folder.
+func sizesOf(ctx context.Context, folder Folder) (map[string]int64, error) {
+	list, err := folder.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sizes := make(map[string]int64, len(list))
+	for _, f := range list {
+		sizes[f.Name] = f.Size
+	}
+	return sizes, nil
+}
+
+// checkSizes holds the sizes of files against those of the manifest.
+func (m *Manifest) checkSizes(sizes map[string]int64) error {
+	for _, want := range m.Files {
+		size, found := sizes[want.Name]
+		switch {
+		case !found:
+			return missing(want.Name)
+		case size < 0:
+			return &CorruptError{File: want.Name, Err: errors.New("not a regular file")}
+		case size != want.Size:
+			return &CorruptError{File: want.Name, Offset: min(size, want.Size),
+				Err: fmt.Errorf("the file has %d bytes instead of %d", size, want.Size)}
+		}
+	}
+	return nil
+}
+
+func missing(name string) error {
+	return &CorruptError{File: name, Err: fmt.Errorf("the file is missing: %w", fs.ErrNotExist)}
+}
+
+var errChecksum = errors.New("wrong checksum")
+
+// checkSum reads a file and holds it against its checksum.
+func checkSum(ctx context.Context, folder Folder, want ManifestFile) error {
+	f, err := folder.Open(ctx, want.Name)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return missing(want.Name)
+		}
+		return err
+	}
+	defer f.Close() // only read from
+	sum := sha256.New()
+	if _, err := io.Copy(sum, &contextReader{ctx, f}); err != nil {
+		return inFile(want.Name, err)
+	}
+	if hex.EncodeToString(sum.Sum(nil)) != want.SHA256 {
+		return wrongSum(want)
+	}
+	return nil
+}
+
+func wrongSum(f ManifestFile) error {
+	return &CorruptError{File: f.Name, Err: fmt.Errorf("%w: that of its %d bytes is not the manifest's", errChecksum, f.Size)}
+}
+
+// fileIn is the name of a file for messages.
+func fileIn(folder fmt.Stringer, name string) string { return folder.String() + "/" + name }

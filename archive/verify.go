@@ -1,0 +1,142 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Verification is what Verify has read.
+type Verification struct {
+	Tables       int
+	Rows         int64 // of tables stored as COPY text
+	LargeObjects int64
+	Bytes        int64 // decompressed
+}
+
+// Verify reads every byte of an archive: all data must decompress, rows must be complete, and
+// where there is a manifest all files must be those it lists, with its sizes, checksums, numbers of rows
+// and row hashes. Damage is reported as a [*CorruptError] that names the file.
+func Verify(ctx context.Context, a Archive) (Verification, error) {
+	stored := a.verify(ctx)
+	if stored != nil && !errors.Is(stored, errChecksum) {
+		return Verification{}, stored
+	}
+	v, err := verifyData(ctx, a)
+	if stored == nil || isCloser(err, stored) {
+		return v, err
+	}
+	return v, stored
+}
+
+// isCloser reports whether an error in reading the data tells where in the file the damage is whose
+// checksum is wrong.
+func isCloser(err, stored error) bool {
+	var read, sum *CorruptError
+	return errors.As(err, &read) && errors.As(stored, &sum) && read.File == sum.File
+}
+
+// verifyData reads the data of all entries.
+func verifyData(ctx context.Context, a Archive) (Verification, error) {
+	var v verifier
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for _, e := range a.TOC().Entries {
+		if !e.HasData() || e.Offset.State == OffsetNoData {
+			continue
+		}
+		group.Go(func() error {
+			if e.Desc == DescBlobs {
+				return v.largeObjects(ctx, a, e)
+			}
+			return v.table(ctx, a, e)
+		})
+	}
+	err := group.Wait()
+	return Verification{
+		Tables:       int(v.tables.Load()),
+		Rows:         v.rows.Load(),
+		LargeObjects: v.objects.Load(),
+		Bytes:        v.bytes.Load(),
+	}, err
+}
+
+// VerifyStored proves that an archive is as it was written, in the cheapest way: by the
+// checksums of its manifest, or else by reading every byte as Verify does.
+func VerifyStored(ctx context.Context, a Archive) error {
+	if a.Manifest() != nil {
+		return a.verify(ctx)
+	}
+	_, err := Verify(ctx, a)
+	return err
+}
+
+type verifier struct {
+	tables, rows, objects, bytes atomic.Int64
+}
+
+func (v *verifier) table(ctx context.Context, a Archive, e *Entry) (err error) {
+	r, err := a.TableData(ctx, e)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	var sum rowSum
+	n, err := io.Copy(&sum, r)
+	v.bytes.Add(n)
+	v.tables.Add(1)
+	if err != nil {
+		return err
+	}
+	if !e.hasTerminator() {
+		return nil
+	}
+	v.rows.Add(sum.rows)
+	if m := a.Manifest(); m != nil {
+		if t := m.Table(e.ID); t != nil {
+			return sum.compare(e, t)
+		}
+	}
+	return nil
+}
+
+// compare holds the rows read against the manifest.
+func (s *rowSum) compare(e *Entry, t *ManifestTable) error {
+	switch {
+	case s.rows != t.Rows:
+		return &CorruptError{File: e.FileName, Offset: s.bytes, InText: true, Err: fmt.Errorf("%s has %d rows, the manifest says %d", e.Name(), s.rows, t.Rows)}
+	case s.bytes != t.Raw:
+		return &CorruptError{File: e.FileName, Offset: s.bytes, InText: true, Err: fmt.Errorf("%s has %d bytes of rows, the manifest says %d", e.Name(), s.bytes, t.Raw)}
+	case t.Hash != "" && s.String() != t.Hash:
+		return &CorruptError{File: e.FileName, Offset: s.bytes, InText: true, Err: fmt.Errorf("the rows of %s are not those the manifest has a hash of", e.Name())}
+	}
+	return nil
+}
+
+func (v *verifier) largeObjects(ctx context.Context, a Archive, e *Entry) (err error) {
+	objects, err := a.LargeObjects(ctx, e)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, objects.Close()) }()
+	for {
+		oid, content, err := objects.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		n, err := io.Copy(io.Discard, content)
+		v.bytes.Add(n)
+		v.objects.Add(1)
+		if err != nil {
+			return fmt.Errorf("read large object %d: %w", oid, err)
+		}
+	}
+}
