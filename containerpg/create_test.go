@@ -1,0 +1,139 @@
+package containerpg
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/pgberth/pgberth/internal/pgtest"
+)
+
+// makeImage makes sure of an image, and answers an engine.
+func makeImage(t *testing.T) *Engine {
+	t.Helper()
+	e := openEngine(t)
+	pgtest.SharedContainer(t, 17) // skips where there can be none
+	return e
+}
+
+func gone(t *testing.T, e *Engine, made *Created, volume string) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	if err := made.Remove(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, err := e.inspect(ctx, made.ID); !errdefs.IsNotFound(err) {
+		t.Errorf("the container: %v", err)
+	}
+	if known, err := e.volumes(ctx); err != nil || known[volume] {
+		t.Errorf("the volume is there: %v, %v", known[volume], err)
+	}
+}
+
+func TestCreate(t *testing.T) {
+	long(t)
+	e := makeImage(t)
+	name := pgtest.NewName("made")
+	spec := CreateSpec{Name: name, Image: pgtest.Image(17), Volume: name, PasswordFile: filepath.Join(t.TempDir(), "new", "password")}
+	made, err := e.Create(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed := false
+	defer func() {
+		if !removed {
+			gone(t, e, made, name)
+		}
+	}()
+	s := resolve(t, e, Selector{Name: name})
+	mustAnswer(t, s, "postgres")
+	info, err := os.Stat(spec.PasswordFile)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, %v", info, err)
+	}
+	text, err := os.ReadFile(spec.PasswordFile)
+	if err != nil || strings.TrimSpace(string(text)) != s.ConnConfig("").Password || len(text) < 20 {
+		t.Errorf("the file does not hold the password: %v", err)
+	}
+	if s.ShmSize != shmSize || len(s.Published) != 0 {
+		t.Errorf("%+v", s)
+	}
+	if _, err := e.Create(t.Context(), spec); err == nil || !strings.Contains(err.Error(), "is there already; leave out --create-container") {
+		t.Errorf("a second one: %v", err)
+	}
+	gone(t, e, made, name)
+	removed = true
+	if _, err := os.Stat(spec.PasswordFile); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the password file: %v", err)
+	}
+}
+
+func TestCreateErrors(t *testing.T) {
+	e := makeImage(t)
+	file := filepath.Join(t.TempDir(), "password")
+	spec := CreateSpec{Name: pgtest.NewName("made"), Image: pgtest.Image(17), PasswordFile: file}
+	for want, change := range map[string]func(*CreateSpec){
+		"docker pull pgberth/nowhere:1":       func(s *CreateSpec) { s.Image = "pgberth/nowhere:1" },
+		"want [ADDRESS:]PORT":                 func(s *CreateSpec) { s.Publish = "54320:5432" },
+		"give a name and an image":            func(s *CreateSpec) { s.Name = "" },
+		"no_such_network":                     func(s *CreateSpec) { s.Network = "no_such_network" },
+		"password file " + file + " is there": func(*CreateSpec) { write(t, file, "mine", 0o600) },
+	} {
+		changed := spec
+		change(&changed)
+		if _, err := e.Create(t.Context(), changed); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q: %v", want, err)
+		}
+		if _, err := e.inspect(t.Context(), spec.Name); !errdefs.IsNotFound(err) {
+			t.Errorf("want %q: a container was left: %v", want, err)
+		}
+		text, err := os.ReadFile(file)
+		if string(text) != "mine" && !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("want %q: a password file was left, %v", want, err)
+		}
+		_ = os.Remove(file)
+	}
+}
+
+func TestCompose(t *testing.T) {
+	long(t)
+	e := makeImage(t)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "compose.yaml")
+	write(t, file, "version: \"2.4\"\nservices:\n  db:\n    image: "+pgtest.Image(17)+"\n    expose: [\"5432\"]\n    environment:\n"+
+		"      POSTGRES_PASSWORD: ${SECRET}\n      POSTGRES_USER: app\n    volumes: [\"data:/var/lib/postgresql/data\"]\nvolumes:\n  data:\n", 0o600)
+	write(t, filepath.Join(dir, ".env"), "SECRET=of the file\nCOMPOSE_PROJECT_NAME="+strings.ToLower(pgtest.NewName("compose"))+"\n", 0o600)
+	t.Chdir(dir) // where Compose looks for .env
+	made, err := e.Compose(t.Context(), file, "db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := resolve(t, e, Selector{Name: made.ID})
+	if !made.Ours || s.Service != "db" || s.User != "app" || s.ConnConfig("").Password != "of the file" {
+		t.Errorf("%+v", s)
+	}
+	again, err := e.Compose(t.Context(), file, "db")
+	if err != nil || again.Ours || again.ID != made.ID {
+		t.Errorf("%+v, %v", again, err)
+	}
+	if err := again.Remove(t.Context()); err != nil { // is not its maker
+		t.Error(err)
+	}
+	mustAnswer(t, s, "postgres")
+	if _, err := e.Compose(t.Context(), file, "nothing"); err == nil || !strings.Contains(err.Error(), "nothing") {
+		t.Errorf("no such service: %v", err)
+	}
+	gone(t, e, made, s.Project+"_data")
+	c, err := e.findCompose(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.run(t.Context(), "down", "--volumes"); err != nil {
+		t.Error(err)
+	}
+}

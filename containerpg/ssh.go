@@ -1,0 +1,232 @@
+package containerpg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// An sshDialer opens connections to the engine of another machine through the
+// user's own ssh, whose configuration, keys and agent are the user's too. Each
+// connection is a process: "ssh HOST docker system dial-stdio".
+type sshDialer struct {
+	host string // as the user wrote it, for messages
+	args []string
+
+	mu       sync.Mutex
+	running  map[*sshConn]bool
+	failure  *SSHError // the last one
+	children sync.WaitGroup
+}
+
+// newSSHDialer reads ssh://[USER@]HOST[:PORT][/SOCKET].
+func newSSHDialer(host string) (*sshDialer, error) {
+	u, err := url.Parse(host)
+	if err != nil || u.Scheme != "ssh" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("malformed; want ssh://[USER@]HOST[:PORT]")
+	}
+	// An open connection that the user shares is used, but none of these is one that
+	// others come to depend on.
+	args := []string{"-T", "-o", "ConnectTimeout=30", "-o", "ControlMaster=no"}
+	if u.User != nil {
+		if _, hasPassword := u.User.Password(); hasPassword {
+			return nil, errors.New("an ssh:// engine takes no password; use a key or an agent")
+		}
+		args = append(args, "-l", u.User.Username())
+	}
+	if u.Port() != "" {
+		args = append(args, "-p", u.Port())
+	}
+	args = append(args, "--", u.Hostname(), "docker")
+	if socket := strings.TrimSuffix(u.Path, "/"); socket != "" {
+		args = append(args, "--host=unix://"+socket)
+	}
+	return &sshDialer{host: u.Hostname(), args: append(args, "system", "dial-stdio"), running: map[*sshConn]bool{}}, nil
+}
+
+// dial starts an ssh. That it cannot connect shows at the first read.
+func (d *sshDialer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	// One end of a socket pair has the deadlines and the half-close of a network
+	// connection, which pipes have not.
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, fmt.Errorf("start ssh: %w", err)
+	}
+	c := &sshConn{Conn: ours, dialer: d, stderr: newTail(2 << 10), exited: make(chan struct{}), closing: make(chan struct{})}
+	c.cmd = exec.Command("ssh", d.args...)
+	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = theirs, theirs, c.stderr
+	// Apart from the terminal: Ctrl-C is for this program to deal with in order.
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	err = c.cmd.Start()
+	_ = theirs.Close()
+	if err != nil {
+		_ = ours.Close()
+		return nil, fmt.Errorf("start ssh: %w", err)
+	}
+	d.mu.Lock()
+	d.running[c] = true
+	d.mu.Unlock()
+	d.children.Go(func() {
+		go c.endLater()
+		c.status = c.cmd.Wait()
+		close(c.exited)
+		d.mu.Lock()
+		delete(d.running, c)
+		d.mu.Unlock()
+	})
+	return c, nil
+}
+
+// close ends every ssh that still runs and waits for them.
+func (d *sshDialer) close() {
+	d.mu.Lock()
+	for c := range d.running {
+		_ = c.Close()
+	}
+	d.mu.Unlock()
+	d.children.Wait()
+}
+
+// An sshConn is a connection through an ssh process.
+type sshConn struct {
+	net.Conn
+	dialer *sshDialer
+	cmd    *exec.Cmd
+	stderr *tail
+	heard  bool // anything at all came
+
+	once    sync.Once
+	closing chan struct{} // closed by Close
+	exited  chan struct{} // closed when ssh is gone; the next field is valid then
+	status  error
+}
+
+const sshGrace = 3 * time.Second
+
+// endLater kills an ssh that does not end when its connection is closed.
+func (c *sshConn) endLater() {
+	select {
+	case <-c.exited:
+		return
+	case <-c.closing:
+	}
+	timer := time.NewTimer(sshGrace)
+	defer timer.Stop()
+	select {
+	case <-c.exited:
+	case <-timer.C:
+		_ = c.cmd.Process.Kill()
+	}
+}
+
+func (c *sshConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.heard = c.heard || n > 0
+	if err != nil && !c.heard {
+		err = c.explain(err)
+	}
+	return n, err
+}
+
+func (c *sshConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		err = c.explain(err)
+	}
+	return n, err
+}
+
+// CloseWrite tells the other side that no more comes.
+func (c *sshConn) CloseWrite() error { return c.Conn.(*net.UnixConn).CloseWrite() }
+
+// Close ends the connection, and ssh soon after.
+func (c *sshConn) Close() error {
+	err := net.ErrClosed
+	c.once.Do(func() {
+		err = c.Conn.Close()
+		close(c.closing)
+	})
+	return err
+}
+
+// explain prefers what ssh said at its end to the end itself.
+func (c *sshConn) explain(err error) error {
+	if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
+		return err
+	}
+	select {
+	case <-c.exited:
+	case <-time.After(sshGrace):
+		return err
+	}
+	if c.status == nil {
+		return err
+	}
+	failure := &SSHError{Host: c.dialer.host, Err: c.status, Stderr: strings.TrimSpace(c.stderr.String())}
+	c.dialer.mu.Lock()
+	defer c.dialer.mu.Unlock()
+	c.dialer.failure = failure
+	return failure
+}
+
+// lastFailure is what the last ssh that failed said, or err. The docker client
+// does not always pass on why it could not connect.
+func (d *sshDialer) lastFailure(err error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.failure != nil {
+		return d.failure
+	}
+	return err
+}
+
+// An SSHError says that an ssh to an engine's machine ended before it carried
+// anything, or while something was sent.
+type SSHError struct {
+	Host   string
+	Err    error  // how it ended
+	Stderr string // the end of what it wrote to its standard error
+}
+
+func (e *SSHError) Error() string {
+	if e.Stderr == "" {
+		return fmt.Sprintf("ssh %s ended with %v", e.Host, e.Err)
+	}
+	return fmt.Sprintf("ssh %s ended with %v: %s", e.Host, e.Err, strings.ReplaceAll(e.Stderr, "\n", "; "))
+}
+
+func (e *SSHError) Unwrap() error { return e.Err }
+
+// socketPair makes two sockets that are connected to each other: ours for this
+// program, theirs for a child.
+func socketPair() (ours net.Conn, theirs *os.File, err error) {
+	syscall.ForkLock.RLock()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(fds[0])
+		syscall.CloseOnExec(fds[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, nil, err
+	}
+	file := os.NewFile(uintptr(fds[0]), "ssh")
+	theirs = os.NewFile(uintptr(fds[1]), "ssh")
+	ours, err = net.FileConn(file) // a duplicate
+	if err = errors.Join(err, file.Close()); err != nil {
+		return nil, nil, errors.Join(err, theirs.Close())
+	}
+	return ours, theirs, nil
+}

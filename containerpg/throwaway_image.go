@@ -1,0 +1,136 @@
+package containerpg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/image"
+)
+
+// An ImageError says that a throwaway server has no image to run.
+type ImageError struct {
+	Image  string // wanted
+	Reason string
+	Err    error
+}
+
+func (e *ImageError) Error() string {
+	text := fmt.Sprintf("image %s %s", e.Image, e.Reason)
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+func (e *ImageError) Unwrap() error { return e.Err }
+
+// ServerImage chooses the image of a throwaway server of a major version. One that is named must be of that
+// version. Else it is the first that is there: the preferred one, the official one, any other that says it is of that
+// version; and if none is, the official one, pulled.
+func (e *Engine) ServerImage(ctx context.Context, major int, named, preferred string) (string, error) {
+	official := fmt.Sprintf("postgres:%d", major)
+	if named != "" {
+		return named, e.provide(ctx, named, major)
+	}
+	for _, name := range []string{preferred, official} {
+		if name == "" {
+			continue
+		}
+		if is, err := e.imageMajor(ctx, name); err == nil && is == major {
+			return name, nil
+		}
+	}
+	found, err := e.anyImage(ctx, major)
+	if err != nil || found != "" {
+		return found, err
+	}
+	return official, e.provide(ctx, official, major)
+}
+
+// provide pulls an image that is missing, and checks its version.
+func (e *Engine) provide(ctx context.Context, name string, major int) error {
+	is, err := e.imageMajor(ctx, name)
+	if _, missing := errors.AsType[*ImageError](err); missing {
+		e.notice("pulling " + name)
+		if err := e.pull(ctx, name); err != nil {
+			return &ImageError{Image: name, Reason: fmt.Sprintf("is not on the docker engine and could not be pulled; docker pull postgres:%d, or --image", major), Err: err}
+		}
+		is, err = e.imageMajor(ctx, name)
+	}
+	if err != nil {
+		return err
+	}
+	if is != major && is != 0 {
+		return &ImageError{Image: name, Reason: fmt.Sprintf("is of PostgreSQL %d and the backup of %d, which only a server of the same version proves", is, major)}
+	}
+	return nil
+}
+
+func (e *Engine) pull(ctx context.Context, name string) error {
+	messages, err := e.docker.ImagePull(ctx, name, image.PullOptions{})
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, messages)
+	return errors.Join(err, messages.Close())
+}
+
+func (e *Engine) inspectImage(ctx context.Context, name string) (image.InspectResponse, error) {
+	info, err := e.docker.ImageInspect(ctx, name)
+	if errdefs.IsNotFound(err) {
+		return info, &ImageError{Image: name, Reason: "is not on the docker engine; docker pull " + name}
+	}
+	if err != nil {
+		return info, fmt.Errorf("inspect image %s: %w", name, err)
+	}
+	return info, nil
+}
+
+// imageMajor is the version of PostgreSQL an image says it has, or 0.
+func (e *Engine) imageMajor(ctx context.Context, name string) (int, error) {
+	info, err := e.inspectImage(ctx, name)
+	if err != nil || info.Config == nil {
+		return 0, err
+	}
+	for _, pair := range info.Config.Env {
+		if value, found := strings.CutPrefix(pair, "PG_MAJOR="); found {
+			major, _ := strconv.Atoi(value) // what is no number says nothing
+			return major, nil
+		}
+	}
+	return 0, nil
+}
+
+// anyImage is the first image, by name, that looks like the official one of a version; "" if there is none.
+func (e *Engine) anyImage(ctx context.Context, major int) (string, error) {
+	list, err := e.docker.ImageList(ctx, image.ListOptions{})
+	if err != nil {
+		return "", fmt.Errorf("list the engine's images: %w", err)
+	}
+	var names []string
+	for _, summary := range list {
+		for _, name := range summary.RepoTags {
+			repository, _, _ := strings.Cut(name[strings.LastIndexByte(name, '/')+1:], ":")
+			if slices.Contains(images, repository) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		is, err := e.imageMajor(ctx, name)
+		if err != nil && ctx.Err() != nil {
+			return "", err
+		}
+		if err == nil && is == major {
+			return name, nil
+		}
+	}
+	return "", nil
+}

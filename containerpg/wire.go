@@ -1,0 +1,250 @@
+package containerpg
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/container"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/pgberth/pgberth/internal/copywire"
+)
+
+// Compression says whether rows are compressed on their way to and from a
+// container.
+type Compression struct {
+	// Mode is "auto", "zstd" or "off". Auto measures the wire to an engine of
+	// another machine, and compresses nothing on this one.
+	Mode  string
+	Level int // of zstd; 0 chooses
+}
+
+// ParseCompression reads "auto", "off", "zstd" or "zstd:LEVEL".
+func ParseCompression(s string) (Compression, error) {
+	mode, level, leveled := strings.Cut(s, ":")
+	c := Compression{Mode: mode}
+	if !slices.Contains([]string{"auto", "off", "zstd"}, mode) || leveled && mode != "zstd" {
+		return c, errors.New("want auto, off, zstd, or zstd:1 to zstd:22")
+	}
+	if leveled {
+		n, err := strconv.Atoi(level)
+		if err != nil || n < 1 || n > 22 {
+			return c, errors.New("want auto, off, zstd, or zstd:1 to zstd:22")
+		}
+		c.Level = n
+	}
+	return c, nil
+}
+
+func (c Compression) String() string {
+	if c.Level != 0 {
+		return fmt.Sprintf("%s:%d", c.Mode, c.Level)
+	}
+	return c.Mode
+}
+
+// A Wire carries rows to and from a server compressed. The other end is the
+// container's own zstd, or gzip, and psql: one exec for each stream.
+type Wire struct {
+	e     *Engine
+	s     *Server
+	tool  string // zstd or gzip
+	level int    // of zstd
+}
+
+var _ copywire.Wire = (*Wire)(nil)
+
+// String names the compression.
+func (w *Wire) String() string {
+	if w.tool == "zstd" {
+		return fmt.Sprintf("zstd:%d", w.level)
+	}
+	return w.tool
+}
+
+// fastWire is the rate, in bytes a second, from which compressing costs more than
+// it saves.
+const fastWire = 60 << 20
+
+// Wire answers how rows travel to and from s compressed, or nil if they should
+// not. The reason, for the user, is empty where there was nothing to decide.
+func (e *Engine) Wire(ctx context.Context, s *Server, c Compression) (wire *Wire, reason string, err error) {
+	if c.Mode == "off" || c.Mode == "auto" && !e.IsRemote() {
+		return nil, "", nil
+	}
+	wire = &Wire{e: e, s: s, level: c.Level}
+	if err := wire.choose(ctx); err != nil {
+		if c.Mode == "auto" {
+			return nil, "rows are not compressed: " + err.Error(), nil
+		}
+		return nil, "", fmt.Errorf("compress rows for container %q: %w", s.Name, err)
+	}
+	rate := int64(0)
+	if c.Mode == "auto" {
+		if rate, err = e.measure(ctx, s.ID); err != nil {
+			return nil, "", fmt.Errorf("measure the wire to container %q: %w", s.Name, err)
+		}
+		if rate >= fastWire {
+			return nil, fmt.Sprintf("the wire to container %s carries %d MB/s: rows are not compressed", s.Name, rate/1e6), nil
+		}
+	}
+	if wire.level == 0 {
+		wire.level = 3
+		if rate > 0 && rate < fastWire/4 {
+			wire.level = 6 // the processors would only wait for the wire
+		}
+	}
+	reason = fmt.Sprintf("rows travel to container %s compressed with %s", s.Name, wire)
+	if rate > 0 {
+		reason = fmt.Sprintf("the wire to container %s carries %.1f MB/s: rows are compressed with %s", s.Name, float64(rate)/1e6, wire)
+	}
+	return wire, reason, nil
+}
+
+// choose finds what the container has to decompress with.
+func (w *Wire) choose(ctx context.Context) error {
+	out, err := w.e.exec(ctx, w.s.ID, "/bin/sh", "-c", "for p in psql zstd gzip; do command -v $p; done; exit 0")
+	if err != nil {
+		return err
+	}
+	found := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		found[strings.TrimSpace(line[strings.LastIndexByte(line, '/')+1:])] = true
+	}
+	switch {
+	case !found["psql"]:
+		return errors.New("the container has no psql")
+	case found["zstd"]:
+		w.tool = "zstd"
+	case found["gzip"]:
+		w.tool = "gzip"
+	default:
+		return errors.New("the container has neither zstd nor gzip")
+	}
+	return nil
+}
+
+// measure finds how many bytes a second an exec takes in a container. It is over
+// in about a second: a little is sent first, and more only if that was too quick.
+func (e *Engine) measure(ctx context.Context, id string) (int64, error) {
+	for size := 1 << 20; ; size *= 16 {
+		elapsed, err := e.timeExec(ctx, id, size)
+		if err != nil {
+			return 0, err
+		}
+		if elapsed > 150*time.Millisecond || size > 16<<20 {
+			return int64(float64(size) / elapsed.Seconds()), nil
+		}
+	}
+}
+
+// timeExec sends bytes that cannot be compressed, and waits until they have been
+// read.
+func (e *Engine) timeExec(ctx context.Context, id string, size int) (time.Duration, error) {
+	stream, _, err := e.startExec(ctx, id, container.ExecOptions{
+		Cmd: []string{"/bin/sh", "-c", "echo; exec cat >/dev/null"}, AttachStdin: true, AttachStdout: true, AttachStderr: true,
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer stream.Close()
+	defer context.AfterFunc(ctx, stream.Close)()
+	block := make([]byte, 64<<10)
+	_, _ = rand.Read(block) // it never fails
+	if _, err := io.ReadFull(stream.Reader, make([]byte, 9)); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	for sent := 0; sent < size; sent += len(block) {
+		if _, err := stream.Conn.Write(block); err != nil {
+			return 0, err
+		}
+	}
+	if err := stream.CloseWrite(); err != nil {
+		return 0, err
+	}
+	err = demux(io.Discard, io.Discard, stream.Reader)
+	return time.Since(start), err
+}
+
+// forgetLibpq keeps settings for other clients of the container away from psql.
+const forgetLibpq = `unset PGSERVICE PGSERVICEFILE PGHOSTADDR PGOPTIONS PGTARGETSESSIONATTRS PGSSLMODE PGREQUIREAUTH PGCLIENTENCODING PGTZ PGDATESTYLE
+`
+
+// wireIn decompresses its input into a psql, and is the parent of both. $1 is
+// the program that decompresses.
+const wireIn = forgetLibpq + `trap "" PIPE HUP
+z=$1
+shift
+"$z" -dcq | "$@"
+`
+
+// wireOut compresses what a psql writes. The psql is ended when the input ends:
+// the engine goes on reading for a program that is gone. Every process is waited
+// for by its parent, so that none is left to the server.
+const wireOut = forgetLibpq + `exec 3<&0 </dev/null
+trap "" PIPE HUP
+z=$1 level=$2
+shift 2
+{
+	"$@" 3<&- &
+	p=$!
+	( read -r line; kill -TERM $p ) <&3 >/dev/null 2>&1 &
+	w=$!
+	wait $p
+	rc=$?
+	{ kill $w; wait $w; } 2>/dev/null
+	[ "$rc" = 0 ] || echo "pgberth: psql ended with status $rc" >&2
+} | "$z" -cq "-$level"
+`
+
+// start starts one of the scripts in the container, with what psql is to do.
+func (w *Wire) start(ctx context.Context, c copywire.Copy, script string, args, psql []string) (types.HijackedResponse, string, error) {
+	command := append([]string{"/bin/sh", "-c", script, "pgberth"}, args...)
+	// SQLSTATEs are how errors are told apart.
+	command = append(command, "psql", "--no-psqlrc", "--no-password", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1", "--set=VERBOSITY=verbose")
+	host := w.s.inside.socketDir
+	if host == "" {
+		host = w.s.inside.host
+	}
+	env := []string{
+		"LC_ALL=C", "PGHOST=" + host, "PGPORT=" + strconv.Itoa(w.s.inside.port), "PGUSER=" + w.s.conn.User, "PGDATABASE=" + c.Database,
+		"PGAPPNAME=pgberth", "PGCONNECT_TIMEOUT=30", "PGPASSFILE=/dev/null",
+	}
+	if w.s.conn.Password != "" {
+		env = append(env, "PGPASSWORD="+w.s.conn.Password)
+	}
+	return w.e.startExec(ctx, w.s.ID, container.ExecOptions{
+		Cmd: append(command, psql...), Env: env, User: w.s.inside.user, AttachStdin: true, AttachStdout: true, AttachStderr: true,
+	})
+}
+
+// encoder compresses into dst.
+func (w *Wire) encoder(dst io.Writer) (io.WriteCloser, error) {
+	if w.tool == "gzip" {
+		return gzip.NewWriterLevel(dst, gzip.DefaultCompression)
+	}
+	return zstd.NewWriter(dst, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(w.level)), zstd.WithEncoderConcurrency(runtime.NumCPU()))
+}
+
+// decoder is the other way round.
+func (w *Wire) decoder(src io.Reader) (io.ReadCloser, error) {
+	if w.tool == "gzip" {
+		return gzip.NewReader(src)
+	}
+	d, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
+	if err != nil {
+		return nil, err
+	}
+	return d.IOReadCloser(), nil
+}
