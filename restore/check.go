@@ -1,0 +1,362 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgberth/pgberth/archive"
+	"github.com/pgberth/pgberth/internal/catalog"
+	"github.com/pgberth/pgberth/internal/preflight"
+)
+
+// Needs is what an archive wants of a target, for Check.
+type Needs struct {
+	TOC     *archive.TOC
+	Archive archive.RestoreOptions
+	// NewRoles are created before they are needed. RolesUnknown says that
+	// there could be none, since how roles were made is not known.
+	NewRoles     []Role
+	RolesUnknown bool
+	// Versions are the source's extension versions, if known.
+	Versions map[string]string
+	// Sessions is how many connections the run opens at once.
+	Sessions int
+
+	// FastLoad is what is wanted of the server's settings, Restartable that it may be
+	// restarted.
+	FastLoad    FastLoad
+	Restartable bool
+
+	Replace, Disconnect, InPlace bool
+	// Partial says that the archive's objects are expected to be there.
+	Partial bool
+}
+
+// Check finds what would make a restore fail, without touching the target. It
+// returns the database that has the final name already, if there is one.
+func (t *Target) Check(ctx context.Context, needs Needs) (*Existing, preflight.Findings, error) {
+	c := checker{Target: t, needs: needs, plan: newPlan(needs.TOC, needs.Archive)}
+	existing, err := t.Inspect(ctx)
+	if err != nil {
+		return nil, c.findings, err
+	}
+	c.privileges()
+	c.name()
+	c.existing(existing)
+	for _, check := range []func(context.Context) error{
+		c.writable, c.extensions, c.tablespaces, c.roles, c.owners, c.locales, c.connections, c.fastLoad,
+	} {
+		if err := check(ctx); err != nil {
+			return nil, c.findings, fmt.Errorf("check the target: %w", err)
+		}
+	}
+	return existing, c.findings, nil
+}
+
+type checker struct {
+	*Target
+	needs    Needs
+	plan     plan
+	findings preflight.Findings
+}
+
+// entries are all entries that will be restored, in archive order.
+func (c *checker) entries() []*archive.Entry {
+	var entries []*archive.Entry
+	for _, e := range c.needs.TOC.Entries {
+		if !c.needs.Archive.Skips(e) && !(c.needs.InPlace && e.IsDatabaseLevel()) {
+			entries = append(entries, e)
+		}
+	}
+	return entries
+}
+
+func (c *checker) writable(ctx context.Context) error {
+	var standby bool
+	if err := c.admin.QueryRow(ctx, "SELECT pg_catalog.pg_is_in_recovery()").Scan(&standby); err != nil {
+		return err
+	}
+	if standby {
+		c.findings.Problem("target", "is a standby, and takes no changes", "connect to its primary")
+	}
+	return nil
+}
+
+func (c *checker) privileges() {
+	role := c.endpoint.Config.User
+	if !c.needs.InPlace && !c.CreateDB {
+		c.findings.Problem("role "+role, "may not create the staging database on the target",
+			"ALTER ROLE "+catalog.Quote(role)+" CREATEDB, connect as another role, or use --in-place with an empty database it owns")
+	}
+	if len(c.needs.NewRoles) > 0 && !c.CreateRole {
+		c.findings.Problem("role "+role, fmt.Sprintf("may not create roles on the target, which lacks %s", roleList(c.needs.NewRoles)),
+			"connect as a superuser, create them by hand, or use --no-owner --no-privileges")
+	}
+	for _, r := range c.needs.NewRoles {
+		if r.Superuser && !c.Superuser {
+			c.findings.Problem("role "+r.Name, "is a superuser at the source and cannot be created by "+role,
+				"create it on the target by hand")
+		}
+		if r.NoPassword != "" {
+			c.findings.Warning("role "+r.Name, r.NoPassword, "set one on the target: \\password "+r.Name)
+		}
+	}
+}
+
+// name refuses what new databases are copied from, and what the next run would
+// take for the leftover of a dead one.
+func (c *checker) name() {
+	if (c.Name == "template0" || c.Name == "template1") && !c.needs.InPlace {
+		c.findings.Problem("database "+c.Name, "is what the target's new databases are copied from, and is not replaced",
+			"name another database; --in-place loads into template1")
+	}
+	if stagingName.MatchString(c.Name) && !c.needs.InPlace {
+		c.findings.Problem("database "+c.Name, "has the name of a staging database, which the next run would drop", "give it another name")
+	}
+}
+
+func roleList(roles []Role) string {
+	names := make([]string, len(roles))
+	for i, r := range roles {
+		names[i] = r.Name
+	}
+	return preflight.Listing(names)
+}
+
+func (c *checker) existing(e *Existing) {
+	object := "database " + c.Name
+	switch {
+	case e == nil && c.needs.InPlace:
+		c.findings.Problem(object, "does not exist on the target", "create it, or leave out --in-place")
+		return
+	case e == nil:
+		return
+	case c.needs.InPlace && !e.Empty && !c.needs.Partial:
+		c.findings.Problem(object, "is not empty on the target", "--in-place needs an empty database: drop what is in it, or leave out --in-place and give --replace")
+		return
+	case c.needs.InPlace:
+		return
+	}
+	if !e.Empty && !c.needs.Replace {
+		c.findings.Problem(object, fmt.Sprintf("is not empty on the target (%s)", preflight.Size(e.Bytes)),
+			"--replace keeps it as "+suffixed(c.Name, "_before_YYYYMMDDHHMMSS")+" and puts the new one in its place")
+	}
+	if e.Foreign {
+		c.findings.Problem(object, "belongs to "+e.Owner+" and cannot be renamed by "+c.endpoint.Config.User,
+			"connect as its owner or a superuser")
+	}
+	if len(e.Prepared) > 0 {
+		c.findings.Problem(object, "holds prepared transactions on the target: "+preflight.Listing(e.Prepared),
+			"COMMIT PREPARED or ROLLBACK PREPARED each of them, connected to that database")
+	}
+	if len(e.Sessions) > 0 && !c.needs.Disconnect {
+		c.findings.Problem(object, "is in use on the target: "+preflight.Listing(e.Sessions),
+			"end these sessions, or use --disconnect to end them at the moment of the swap")
+	}
+}
+
+func (c *checker) extensions(ctx context.Context) error {
+	rows, err := c.admin.Query(ctx, `SELECT name::text, COALESCE(default_version, '') FROM pg_catalog.pg_available_extensions`)
+	if err != nil {
+		return err
+	}
+	available := map[string]string{}
+	var name, version string
+	if _, err := pgx.ForEachRow(rows, []any{&name, &version}, func() error {
+		available[name] = version
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, e := range c.entries() {
+		if e.Desc != "EXTENSION" {
+			continue
+		}
+		have, found := available[e.Tag]
+		switch want := c.needs.Versions[e.Tag]; {
+		case !found:
+			c.findings.Problem("extension "+e.Tag, "is not available on the target",
+				"use an image that has it, or install it into the target's server")
+		case want != "" && want != have:
+			c.findings.Warning("extension "+e.Tag, fmt.Sprintf("is version %s at the source and %s on the target", want, have), "")
+		}
+	}
+	return nil
+}
+
+func (c *checker) tablespaces(ctx context.Context) error {
+	if c.needs.Archive.NoTablespaces {
+		return nil
+	}
+	rows, err := c.admin.Query(ctx, `SELECT spcname::text FROM pg_catalog.pg_tablespace`)
+	if err != nil {
+		return err
+	}
+	have, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	missing := map[string][]string{}
+	for _, e := range c.entries() {
+		if name := e.Tablespace.String; name != "" && !slices.Contains(have, name) {
+			missing[name] = append(missing[name], e.Name())
+		}
+	}
+	if e := c.plan.find(archive.DescDatabase); e != nil && !c.needs.InPlace {
+		if m := databaseTablespace.FindStringSubmatch(e.Defn.String); m != nil {
+			if name := strings.Trim(m[1], `"`); !slices.Contains(have, name) {
+				missing[name] = append(missing[name], e.Name())
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(missing)) {
+		c.findings.Problem("tablespace "+name, "does not exist on the target; it holds "+preflight.Listing(missing[name]),
+			"--no-tablespaces puts everything into the default tablespace")
+	}
+	return nil
+}
+
+var databaseTablespace = regexp.MustCompile(` TABLESPACE = ("[^"]+"|\w+)`)
+
+func (c *checker) roles(ctx context.Context) error {
+	have, err := catalog.RoleNames(ctx, c.admin)
+	if err != nil {
+		return err
+	}
+	for _, r := range c.needs.NewRoles {
+		have[r.Name] = true
+	}
+	remedy := "create it, let pgberth create it (without --no-roles), or use --no-owner and --no-privileges"
+	if c.needs.RolesUnknown {
+		remedy = "create it, which an archive without a manifest does not say how, or use --no-owner and --no-privileges"
+	}
+	for _, name := range archive.RolesNamed(c.entries(), c.needs.Archive) {
+		if !have[name] {
+			c.findings.Problem("role "+name, "does not exist on the target", remedy)
+		}
+	}
+	return nil
+}
+
+// owners checks that the role may give objects away.
+func (c *checker) owners(ctx context.Context) error {
+	if c.Superuser || c.needs.Archive.NoOwner {
+		return nil
+	}
+	rows, err := c.admin.Query(ctx, `SELECT rolname::text FROM pg_catalog.pg_roles WHERE pg_catalog.pg_has_role(oid, 'MEMBER')`)
+	if err != nil {
+		return err
+	}
+	mine, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	others := map[string]bool{}
+	for _, e := range c.entries() {
+		if owner := e.Owner.String; owner != "" && !strings.HasPrefix(owner, "pg_") && !slices.Contains(mine, owner) {
+			others[owner] = true
+		}
+	}
+	for _, owner := range slices.Sorted(maps.Keys(others)) {
+		c.findings.Problem("role "+owner, "owns objects, and "+c.endpoint.Config.User+" is not a member of it on the target",
+			"GRANT it, connect as a superuser, or use --no-owner")
+	}
+	return nil
+}
+
+var (
+	libcLocale     = regexp.MustCompile(` (?:LOCALE|LC_COLLATE|LC_CTYPE) = '([^']*)'`) // whatever the provider: libc needs one too
+	icuLocale      = regexp.MustCompile(` ICU_LOCALE = '([^']*)'`)
+	localeProvider = regexp.MustCompile(` LOCALE_PROVIDER = (\w+)`)
+)
+
+// locales tries the locales of the database and of its collations, in a
+// transaction that is rolled back.
+func (c *checker) locales(ctx context.Context) error {
+	probes := map[string][]string{} // options of CREATE COLLATION -> objects
+	add := func(options, object string) { probes[options] = append(probes[options], object) }
+	if e := c.plan.find(archive.DescDatabase); e != nil && !c.needs.InPlace {
+		c.localeProvider(e.Defn.String)
+		for _, m := range libcLocale.FindAllStringSubmatch(e.Defn.String, -1) {
+			if m[1] != "C" && m[1] != "POSIX" && !strings.Contains(e.Defn.String, "LOCALE_PROVIDER = builtin") {
+				add("provider = libc, locale = "+catalog.Literal(m[1]), "locale "+m[1])
+			}
+		}
+		if m := icuLocale.FindStringSubmatch(e.Defn.String); m != nil {
+			add("provider = icu, locale = "+catalog.Literal(m[1]), "ICU locale "+m[1])
+		}
+	}
+	for _, e := range c.entries() {
+		if _, options, found := strings.Cut(e.Defn.String, "(provider = "); found && e.Desc == "COLLATION" {
+			options, _, _ = strings.Cut(options, ");\n")
+			add("provider = "+options, "collation "+e.Tag)
+		}
+	}
+	for _, options := range slices.Sorted(maps.Keys(probes)) {
+		text, err := c.probeLocale(ctx, options)
+		if err != nil {
+			return err
+		}
+		if text != "" {
+			c.findings.Problem(preflight.Listing(probes[options]), "is not available on the target ("+text+")",
+				"add the locale to the target's image, or make a database with another locale and use --in-place")
+		}
+	}
+	return nil
+}
+
+// localeProvider checks that the target knows the provider of a database's locale.
+func (c *checker) localeProvider(createDatabase string) {
+	since := map[string]int{"icu": 15, "builtin": 17}
+	if m := localeProvider.FindStringSubmatch(createDatabase); m != nil && c.Version/10000 < since[m[1]] {
+		c.findings.Problem("locale provider "+m[1], fmt.Sprintf("is not known to PostgreSQL %d for a database", c.Version/10000),
+			fmt.Sprintf("use a target of version %d or later, or make a database with another locale and use --in-place", since[m[1]]))
+	}
+}
+
+// probeLocale returns why a collation with options cannot be made, "" if it can.
+func (c *checker) probeLocale(ctx context.Context, options string) (string, error) {
+	if _, err := c.admin.Exec(ctx, "BEGIN"); err != nil {
+		return "", err
+	}
+	_, err := c.admin.Exec(ctx, "CREATE COLLATION pg_temp.pgberth_probe ("+options+")", pgx.QueryExecModeSimpleProtocol)
+	if _, rollbackErr := c.admin.Exec(ctx, "ROLLBACK"); rollbackErr != nil {
+		return "", rollbackErr
+	}
+	var server *pgconn.PgError
+	switch {
+	case err == nil:
+		return "", nil
+	case !errors.As(err, &server):
+		return "", err
+	case server.Routine == "report_newlocale_failure" || strings.Contains(server.Message, "ICU is not supported"):
+		return server.Message, nil
+	}
+	// Anything else says nothing about the locale: an encoding that does not
+	// fit this database, a privilege.
+	return "", nil
+}
+
+// connections checks that the server has room for the run's sessions.
+func (c *checker) connections(ctx context.Context) error {
+	var free int
+	if err := c.admin.QueryRow(ctx, `
+SELECT pg_catalog.current_setting('max_connections')::int
+  - CASE WHEN $1 THEN 0 ELSE pg_catalog.current_setting('superuser_reserved_connections')::int END
+  - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend')`, c.Superuser).Scan(&free); err != nil {
+		return err
+	}
+	if free < c.needs.Sessions {
+		c.findings.Problem("target", fmt.Sprintf("has %d connections free, the run needs %d", free, c.needs.Sessions),
+			"use fewer --jobs, or raise max_connections")
+	}
+	return nil
+}

@@ -1,0 +1,192 @@
+package restore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgberth/pgberth/archive"
+)
+
+// worker is a session in the database being filled, and what the archive's
+// entries have set in it.
+type worker struct {
+	*run
+	conn     *pgx.Conn
+	sql      *archive.Session
+	preamble string // the statements that set up the session, after its settings
+	helpers  int    // parallel processes an index build may have
+}
+
+func (r *run) newWorker(ctx context.Context) (*worker, error) {
+	conn, err := r.Target.session(ctx, r.database, r.toc.Encoding())
+	if err != nil {
+		return nil, fmt.Errorf("connect to database %q on the target: %w", r.database, err)
+	}
+	w := &worker{run: r, conn: conn, sql: archive.NewSession(r.toc, r.Archive)}
+	w.preamble = strings.Join(append(w.sql.Preamble(r.Target.Version/10000), r.tuning()...), "\n")
+	if err := w.exec(ctx, w.preamble); err != nil {
+		w.close(ctx)
+		return nil, fmt.Errorf("set up a session in %q: %w", r.database, err)
+	}
+	return w, nil
+}
+
+func (w *worker) close(ctx context.Context) { _ = w.conn.Close(context.WithoutCancel(ctx)) }
+
+// exec sends sql, which may hold several statements, as one simple query.
+func (w *worker) exec(ctx context.Context, sql string) error {
+	_, err := w.conn.PgConn().Exec(ctx, sql).ReadAll()
+	return err
+}
+
+// entry runs the SQL of an entry as one message: outside a transaction it is
+// one, so that an object comes with its owner and settings or not at all.
+func (w *worker) entry(ctx context.Context, e *archive.Entry) error {
+	statements, err := w.sql.Statements(e)
+	if err != nil {
+		return err
+	}
+	if len(statements) == 0 {
+		return nil
+	}
+	// A definition may end in a comment without a line break.
+	if err := w.exec(ctx, strings.Join(statements, "\n")); err != nil {
+		return fmt.Errorf("restore %s: %w", e.Name(), describe(err))
+	}
+	w.count(e)
+	return nil
+}
+
+// preDataBatch is how many entries share a transaction. A table takes four
+// locks or so, and a server as it is shipped has room for 6,400.
+const preDataBatch = 1000
+
+// preData creates what the rows need, in one transaction if it is not very much:
+// an incompatibility shows here, before any row moves, and leaves nothing behind.
+func (r *run) preData(ctx context.Context) error {
+	w, err := r.newWorker(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.close(ctx)
+	for entries := range slices.Chunk(r.plan.preData, preDataBatch) {
+		if err := w.preDataTransaction(ctx, entries); err != nil {
+			return err
+		}
+		r.marked = r.InPlace
+		if err := w.exec(ctx, "COMMIT"); err != nil {
+			return fmt.Errorf("commit the pre-data objects: %w", err)
+		}
+	}
+	return nil
+}
+
+// preDataTransaction begins a transaction and does entries in it: many in a message, since
+// a round trip for each takes longer than most of them. If that fails they are done again
+// one by one, which tells the one that is to blame.
+func (w *worker) preDataTransaction(ctx context.Context, entries []*archive.Entry) error {
+	if err := w.exec(ctx, "BEGIN"); err != nil {
+		return err
+	}
+	if !w.Tolerant {
+		done, err := w.inMessages(ctx, entries)
+		if err == nil {
+			w.count(done...)
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if w.conn.IsClosed() {
+			return &RehearsalError{err}
+		}
+		w.sql.Reset() // settings made in the transaction are gone
+		if err := w.exec(ctx, "ROLLBACK; BEGIN"); err != nil {
+			return err
+		}
+	}
+	for _, e := range entries {
+		if err := w.preDataEntry(ctx, e); err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return &RehearsalError{err}
+		}
+	}
+	return nil
+}
+
+// A message to the server holds so many entries at most, and about so many bytes.
+const (
+	messageEntries = 200
+	messageBytes   = 256 << 10
+)
+
+// inMessages runs the SQL of entries, many in a message, and returns those that have
+// any. Where it is not in a transaction, each message is one. After an error, some may
+// have been run.
+func (w *worker) inMessages(ctx context.Context, entries []*archive.Entry) (done []*archive.Entry, err error) {
+	for len(entries) > 0 {
+		n, size := 0, 0
+		var sql []string
+		for ; n < min(len(entries), messageEntries) && size < messageBytes; n++ {
+			statements, err := w.sql.Statements(entries[n])
+			if err != nil {
+				return nil, err
+			}
+			if len(statements) > 0 {
+				done = append(done, entries[n])
+			}
+			for _, statement := range statements {
+				sql, size = append(sql, statement), size+len(statement)
+			}
+		}
+		if err := w.exec(ctx, strings.Join(sql, "\n")); err != nil {
+			return nil, describe(err)
+		}
+		entries = entries[n:]
+	}
+	return done, nil
+}
+
+// preDataEntry runs an entry of the pre-data transaction. A tolerant run takes
+// back what failed and goes on.
+func (w *worker) preDataEntry(ctx context.Context, e *archive.Entry) error {
+	if !w.Tolerant {
+		return w.entry(ctx, e)
+	}
+	if err := w.exec(ctx, "SAVEPOINT entry"); err != nil {
+		return err
+	}
+	err := w.entry(ctx, e)
+	if err == nil {
+		return w.exec(ctx, "RELEASE SAVEPOINT entry")
+	}
+	if err := w.tolerate(e, err); err != nil {
+		return err
+	}
+	w.sql.Reset() // settings made since the savepoint are gone
+	return w.exec(ctx, "ROLLBACK TO SAVEPOINT entry; RELEASE SAVEPOINT entry")
+}
+
+// eventTriggers come after everything they could interfere with.
+func (r *run) eventTriggers(ctx context.Context) error {
+	if len(r.plan.last) == 0 {
+		return nil
+	}
+	w, err := r.newWorker(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.close(ctx)
+	for _, e := range r.plan.last {
+		if err := w.tolerate(e, w.entry(ctx, e)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
