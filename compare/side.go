@@ -1,0 +1,199 @@
+package compare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgberth/pgberth/internal/conninfo"
+	"github.com/pgberth/pgberth/internal/definitions"
+	"github.com/pgberth/pgberth/internal/session"
+)
+
+// oldest is the oldest server version whose catalogs the queries know.
+const oldest = 130000
+
+// A side is one of the two databases: the session that holds its snapshot, and
+// what is needed to open more of them.
+type side struct {
+	endpoint *conninfo.Endpoint
+	leader   *pgx.Conn
+	encoding string // client_encoding, the same on both sides
+	snapshot string
+	dialect  definitions.Dialect
+}
+
+// pair is the two sides.
+type pair struct{ from, to *side }
+
+// connect opens both sides and their snapshots.
+func connect(ctx context.Context, opts Options) (pair, error) {
+	p := pair{&side{endpoint: opts.From}, &side{endpoint: opts.To}}
+	err := p.both(func(s *side) error { return s.connect(ctx) })
+	if err == nil {
+		encoding := commonEncoding(p.from.encoding, p.to.encoding)
+		p.from.encoding, p.to.encoding = encoding, encoding
+		lowest := min(p.from.dialect.Major, p.to.dialect.Major)
+		database := literal(p.from.endpoint.Database())
+		err = p.both(func(s *side) error {
+			s.dialect.Lowest, s.dialect.Database, s.dialect.SchemaOnly = lowest, database, opts.SchemaOnly
+			return s.begin(ctx)
+		})
+	}
+	if err != nil {
+		p.close(ctx)
+		return pair{}, err
+	}
+	return p, nil
+}
+
+// both does the same on both sides at once.
+func (p pair) both(do func(*side) error) error {
+	var group errgroup.Group
+	for _, s := range []*side{p.from, p.to} {
+		group.Go(func() error {
+			if err := do(s); err != nil {
+				return fmt.Errorf("compare %s: %w", s.endpoint.Name, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+func (p pair) close(ctx context.Context) {
+	for _, s := range []*side{p.from, p.to} {
+		hangUp(ctx, s.leader)
+	}
+}
+
+// hangUp ends a session, and with it its transaction, which has nothing to lose.
+func hangUp(ctx context.Context, conn *pgx.Conn) {
+	if conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	_ = conn.Close(ctx)
+}
+
+// commonEncoding returns the encoding that both databases' text can be sent
+// in. Text of SQL_ASCII databases is bytes, which nothing may convert.
+func commonEncoding(from, to string) string {
+	switch {
+	case from == to:
+		return from
+	case from == "SQL_ASCII" || to == "SQL_ASCII":
+		return "SQL_ASCII"
+	}
+	return "UTF8"
+}
+
+func (s *side) connect(ctx context.Context) error {
+	var failures []error
+	for _, host := range s.endpoint.Hosts() {
+		leader, err := session.Open(ctx, host.Config, session.Options{ReadOnly: true})
+		if err == nil {
+			// Further sessions must join the snapshot on the same server.
+			s.endpoint, s.leader = host, leader
+			break
+		}
+		failures = append(failures, err)
+	}
+	if s.leader == nil {
+		return errors.Join(failures...)
+	}
+	version := session.Version(s.leader)
+	if version < oldest {
+		return fmt.Errorf("the server's version is %s; 13 or later is needed", formatVersion(version))
+	}
+	s.dialect.Major = version / 10000
+	s.encoding = s.leader.PgConn().ParameterStatus("server_encoding")
+	return nil
+}
+
+// begin takes the snapshot that every session of this side reads in.
+func (s *side) begin(ctx context.Context) error {
+	if _, err := s.leader.Exec(ctx, "SET client_encoding = "+literal(s.encoding)); err != nil {
+		return fmt.Errorf("set the client encoding: %w", err)
+	}
+	if _, err := s.leader.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"); err != nil {
+		return err
+	}
+	// Compiling a catalog query takes longer than running it.
+	if _, err := s.leader.Exec(ctx, "SET LOCAL jit = off"); err != nil {
+		return err
+	}
+	if err := s.leader.QueryRow(ctx, "SELECT pg_export_snapshot()").Scan(&s.snapshot); err != nil {
+		return fmt.Errorf("export a snapshot: %w", err)
+	}
+	const subscriptions = `SELECT EXISTS (SELECT subname FROM pg_subscription
+		WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()))`
+	if err := s.leader.QueryRow(ctx, subscriptions).Scan(&s.dialect.Subscriptions); err != nil {
+		return fmt.Errorf("look for subscriptions: %w", err)
+	}
+	return nil
+}
+
+// open returns a further session in the snapshot.
+func (s *side) open(ctx context.Context) (*pgx.Conn, error) {
+	conn, err := session.Open(ctx, s.endpoint.Config, session.Options{ReadOnly: true, Encoding: s.encoding})
+	if err != nil {
+		return nil, err
+	}
+	if _, err = conn.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"); err == nil {
+		_, err = conn.Exec(ctx, "SET TRANSACTION SNAPSHOT "+literal(s.snapshot))
+	}
+	if err != nil {
+		hangUp(ctx, conn)
+		return nil, fmt.Errorf("join the snapshot: %w", err)
+	}
+	return conn, nil
+}
+
+func (s *side) database() Database {
+	return Database{Name: s.endpoint.Name, Version: formatVersion(session.Version(s.leader))}
+}
+
+// checkReadable fails if a role may not read all that is to be compared: a
+// part of a database could look the same when the whole is not.
+func (p pair) checkReadable(ctx context.Context) error {
+	return p.both(func(s *side) error {
+		sql, err := s.dialect.Render("unreadable")
+		if err != nil {
+			return err
+		}
+		rows, err := s.leader.Query(ctx, sql)
+		if err != nil {
+			return err
+		}
+		objects, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil || len(objects) == 0 {
+			return err
+		}
+		const most = 10
+		if more := len(objects) - most; more > 0 {
+			objects = append(objects[:most], fmt.Sprintf("and %d more", more))
+		}
+		return fmt.Errorf("role %s may not read %s; connect as a superuser, or grant it to the role",
+			s.leader.Config().User, strings.Join(objects, ", "))
+	})
+}
+
+func literal(s string) string {
+	if strings.Contains(s, `\`) {
+		return "E'" + strings.NewReplacer(`'`, `''`, `\`, `\\`).Replace(s) + "'"
+	}
+	return "'" + strings.ReplaceAll(s, "'", "''") + "'"
+}
+
+func formatVersion(version int) string {
+	return fmt.Sprintf("%d.%d", version/10000, version%10000)
+}
+
+var errOrder = errors.New("the server's order of names is not the one asked for")
