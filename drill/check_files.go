@@ -1,0 +1,122 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pgberth/pgberth/archive"
+	"github.com/pgberth/pgberth/internal/human"
+)
+
+// checkFiles reads the backup as it is stored. What it finds wrong ends the drill: nothing else is worth asking.
+func (d *drill) checkFiles(ctx context.Context, s *source) error {
+	files := Check{Name: "files", Title: "Files are as the manifest has them", Status: OK}
+	start := time.Now()
+	err := s.open(ctx)
+	if err == nil {
+		s.describe(d.report, d.History)
+		err = s.verify(ctx)
+	}
+	files.Elapsed = time.Since(start)
+	if err != nil && !isDamage(err) {
+		return infrastructure(err)
+	}
+	if s.contents != nil {
+		n := len(s.contents.Stored().Files)
+		files.Expected = count(n, "file", "files") + " with their sizes and SHA-256"
+		files.Found = "all of them"
+	} else {
+		files.Title, files.Expected, files.Found = "The archive can be read to its end", "all data decompresses, all rows are complete", "so it is; there is no manifest"
+	}
+	if err != nil {
+		files.fail("damage", err.Error())
+		d.report.add(files)
+		return errRejected
+	}
+	d.report.add(files)
+	if d.report.Backup.Encrypted {
+		d.report.add(Check{Name: "decryption", Title: "Decrypts with the key given", Status: OK,
+			Expected: "every file", Found: count(len(s.contents.Manifest.Files), "file", "files") + ", each as it was before encryption"})
+	}
+	return d.timed("contents", "The table of contents can be read", func(c *Check) error {
+		toc := s.archive.TOC()
+		c.Expected, c.Found = "an archive that PostgreSQL's own tools read", count(len(toc.Entries), "entry", "entries")+", layout "+toc.Header.Version()
+		return nil
+	})
+}
+
+// verify reads every file, unless that was done while they were fetched.
+func (s *source) verify(ctx context.Context) error {
+	if s.contents == nil {
+		_, err := archive.Verify(ctx, s.archive)
+		return err
+	}
+	if s.fetched != "" && !s.contents.Stored().Encrypted() {
+		return nil
+	}
+	return s.contents.Check(ctx)
+}
+
+// checkFreshness compares the age of the data with its target.
+func (d *drill) checkFreshness() {
+	r := d.report
+	age := r.Started.Sub(r.Backup.Snapshot)
+	r.RPO = Objective{Measured: max(0, age), Target: d.RPO}
+	c := Check{Name: "freshness", Title: "The data is recent enough", Status: OK, Found: human.Duration(age) + " old"}
+	switch {
+	case d.RPO == 0:
+		c.Expected = "no target was given"
+		c.Status = Skipped
+	case age > d.RPO:
+		c.Expected = "at most " + human.Duration(d.RPO) + " old"
+		c.fail("", fmt.Sprintf("the snapshot is of %s", r.Backup.Snapshot.UTC().Format(time.RFC3339)))
+	default:
+		c.Expected = "at most " + human.Duration(d.RPO) + " old"
+	}
+	r.add(c)
+}
+
+// createUnknownRoles makes the roles that an archive without a manifest names and does not say how to make.
+func (d *drill) createUnknownRoles(ctx context.Context) error {
+	if d.source.manifest() != nil {
+		return nil
+	}
+	conn, err := d.connect(ctx, "postgres")
+	if err != nil {
+		return err
+	}
+	defer hangUp(ctx, conn)
+	for _, role := range archive.RolesNamed(d.source.archive.TOC().Entries, archive.RestoreOptions{}) {
+		var exists bool
+		if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1)`, role).Scan(&exists); err != nil {
+			return err
+		}
+		if exists {
+			continue
+		}
+		if _, err := conn.Exec(ctx, "CREATE ROLE "+archive.QuoteIdent(role)); err != nil {
+			return fmt.Errorf("create role %s: %w", role, err)
+		}
+	}
+	return nil
+}
+
+// disableEventTriggers keeps what was restored from meddling with the drill.
+func (d *drill) disableEventTriggers(ctx context.Context) error {
+	conn, err := d.connect(ctx, d.database)
+	if err != nil {
+		return d.blame(ctx, err)
+	}
+	defer hangUp(ctx, conn)
+	var sql string
+	if err := conn.QueryRow(ctx, `
+SELECT COALESCE(pg_catalog.string_agg(pg_catalog.format('ALTER EVENT TRIGGER %I DISABLE', evtname), '; '), '') FROM pg_catalog.pg_event_trigger`).Scan(&sql); err != nil {
+		return infrastructure(err)
+	}
+	if _, err := conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
+		return infrastructure(errors.Join(errors.New("disable the event triggers"), err))
+	}
+	return nil
+}

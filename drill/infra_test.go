@@ -1,0 +1,177 @@
+package drill_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pgberth/pgberth/containerpg"
+	"github.com/pgberth/pgberth/drill"
+	"github.com/pgberth/pgberth/internal/pgtest"
+)
+
+// notRun checks that a drill said nothing about the backup, and why.
+func notRun(t testing.TB, r *drill.Report, want string) {
+	t.Helper()
+	if r.Verdict != drill.NotRun || !strings.Contains(r.Reason, want) {
+		t.Errorf("%s, %q; want %s", r.Verdict, r.Reason, want)
+	}
+}
+
+func open(t testing.TB) *containerpg.Engine {
+	t.Helper()
+	engine, err := containerpg.Open(t.Context(), containerpg.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := engine.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return engine
+}
+
+// left is what drills of this test have left on the engine and on the disk.
+func left(t testing.TB, server drill.Server) {
+	t.Helper()
+	if server != nil {
+		if err := server.Alive(context.Background()); err == nil {
+			t.Error("the server is still there")
+		}
+	}
+	if dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), "pgberth-drill-*")); len(dirs) > 0 {
+		t.Errorf("left: %v", dirs)
+	}
+}
+
+// In a container a good backup passes, and troubles of the container are not the backup's.
+func TestInContainer(t *testing.T) {
+	source := pgtest.SharedContainer(t, 17)
+	engine := open(t)
+	db, _, reader := newShop(t, source)
+	path := dumped(t, source, db)
+	o := options(path)
+	o.Server, o.SmokeAs = drill.Docker(engine, ""), reader
+	var server drill.Server
+	r := run(t, o.WithTamper(func(_ context.Context, d *drill.Drill) error {
+		server = d.Throwaway()
+		return nil
+	}))
+	if r.Verdict != drill.Passed || r.Server.Image != pgtest.Image(17) || !strings.HasPrefix(r.Server.ImageID, "sha256:") || r.Server.Settings["fsync"] != "on" {
+		t.Errorf("%s %s\n%s%+v", r.Verdict, r.Reason, failures(r), r.Server)
+	}
+	left(t, server)
+
+	t.Run("killed", func(t *testing.T) {
+		r := run(t, o.WithTamper(func(_ context.Context, d *drill.Drill) error {
+			server = d.Throwaway()
+			id := drill.ContainerID(server)
+			return exec.Command("docker", "kill", id).Run()
+		}))
+		notRun(t, r, "its container is gone")
+		left(t, server)
+	})
+	t.Run("no image", func(t *testing.T) {
+		o := o
+		o.Server = drill.Docker(engine, "pgberth/no-such-image:17")
+		notRun(t, run(t, o), "docker pull postgres:17, or --image")
+	})
+	t.Run("another version", func(t *testing.T) {
+		o := o
+		o.Server = drill.Docker(engine, pgtest.Image(15))
+		notRun(t, run(t, o), "is of PostgreSQL 15 and the backup of 17")
+	})
+	t.Run("no room", func(t *testing.T) {
+		big := dumped(t, source, pgtest.Banker(t, source, 20))
+		o := options(big)
+		o.Server = func(ctx context.Context, want drill.ServerSpec) (drill.Server, error) {
+			s, err := drill.InTmpfs(ctx, engine, pgtest.Image(17), want, 64<<20)
+			return roomy{s}, err
+		}
+		notRun(t, run(t, o), "No space left on device")
+	})
+}
+
+// roomy claims to have room.
+type roomy struct{ drill.Server }
+
+func (roomy) FreeDisk(context.Context) (int64, error) { return 1 << 40, nil }
+
+func TestNoServer(t *testing.T) {
+	host := pgtest.Host(t)
+	db := host.CreateDB(t, "TEMPLATE template0")
+	o := options(dumped(t, host, db))
+	o.Server = func(context.Context, drill.ServerSpec) (drill.Server, error) {
+		return nil, errors.New("no engine answers")
+	}
+	notRun(t, run(t, o), "no engine answers")
+}
+
+// A server whose programs end under it, on this host.
+func TestServerDies(t *testing.T) {
+	host := pgtest.Host(t)
+	db := host.CreateDB(t, "TEMPLATE template0")
+	r := run(t, options(dumped(t, host, db)).WithTamper(func(ctx context.Context, d *drill.Drill) error {
+		dir := d.Throwaway().Endpoint("x").Config.Host
+		pid, err := os.ReadFile(filepath.Join(dir, "data", "postmaster.pid"))
+		if err != nil {
+			return err
+		}
+		first, _, _ := strings.Cut(string(pid), "\n")
+		return exec.CommandContext(ctx, "kill", "-KILL", first).Run()
+	}))
+	notRun(t, r, "")
+	left(t, nil)
+}
+
+// A drill that is interrupted leaves nothing.
+func TestInterrupted(t *testing.T) {
+	host := pgtest.Host(t)
+	db := host.CreateDB(t, "TEMPLATE template0")
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := drill.Run(ctx, options(dumped(t, host, db)).WithTamper(func(context.Context, *drill.Drill) error {
+		cancel()
+		return nil
+	}))
+	if r != nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("report %v, error %v", r, err)
+	}
+	left(t, nil)
+}
+
+// A server is kept on request, and only when the drill did not pass.
+func TestKeepOnFailure(t *testing.T) {
+	host := pgtest.Host(t)
+	db := host.CreateDB(t, "TEMPLATE template0")
+	host.Exec(t, db, "CREATE TABLE t (id int)")
+	o := options(dumped(t, host, db))
+	o.KeepOnFailure = true
+	if r := run(t, o); r.Verdict != drill.Passed || r.Kept != nil {
+		t.Errorf("%s, kept %v", r.Verdict, r.Kept)
+	}
+	left(t, nil)
+	o.Assertions = assertions(t, "checks:\n  - sql: SELECT * FROM t\n    rows: 1")
+	r := run(t, o)
+	if r.Verdict != drill.Rejected || r.Kept == nil {
+		t.Fatalf("%s, kept %v", r.Verdict, r.Kept)
+	}
+	for _, command := range []string{r.Kept.Look + " -c 'SELECT 1' " + db, r.Kept.Remove} {
+		if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", command, err, out)
+		}
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); <-tick.C {
+		if dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), "pgberth-drill-*")); len(dirs) == 0 {
+			break
+		}
+	}
+	left(t, nil)
+}
