@@ -1,0 +1,59 @@
+package nightly
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pgberth/pgberth/nightly/config"
+	"github.com/pgberth/pgberth/repository"
+)
+
+// Check looks at the newest backup of everything that a job is known to back up: what it names, and what its repository has and its patterns
+// match. It does not ask the server: that it is gone may be the very reason to look.
+func Check(ctx context.Context, opts Options, job *config.Job, maxAge time.Duration, minSize int64) (_ []*repository.Status, err error) {
+	opts.complete()
+	repo, err := opts.repository(ctx, job, false)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, repo.Close()) }()
+	there, err := repo.Series(ctx)
+	if err != nil {
+		return nil, err
+	}
+	series := expected(job, there)
+	var statuses []*repository.Status
+	if !slices.ContainsFunc(series, func(s repository.Series) bool { return !s.IsOwn() }) {
+		statuses = append(statuses, &repository.Status{Series: repository.Database("*"), Problems: []string{"there is no backup of any database"}})
+	}
+	if len(series) == 0 {
+		return statuses, nil
+	}
+	found, err := repo.Check(ctx, repository.CheckOptions{Series: series, MaxAge: maxAge, MinSize: minSize})
+	return append(statuses, found...), err
+}
+
+// expected are the series that must have backups.
+func expected(job *config.Job, there []repository.Series) []repository.Series {
+	var series []repository.Series
+	for _, pattern := range job.Databases {
+		if !strings.ContainsAny(pattern, "*?") {
+			series = append(series, repository.Database(pattern))
+		}
+	}
+	for _, s := range there {
+		if !s.IsOwn() && (len(job.Databases) == 0 || slices.ContainsFunc(job.Databases, func(p string) bool { return matches(p, s.Name()) })) {
+			series = append(series, s)
+		}
+	}
+	if job.Globals.Wanted() {
+		series = append(series, repository.Globals)
+	}
+	slices.Sort(series)
+	return slices.DeleteFunc(slices.Compact(series), func(s repository.Series) bool {
+		return !s.IsOwn() && slices.ContainsFunc(job.Exclude, func(p string) bool { return matches(p, s.Name()) })
+	})
+}
