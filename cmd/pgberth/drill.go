@@ -1,0 +1,450 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgberth/pgberth/containerpg"
+	"github.com/pgberth/pgberth/drill"
+	"github.com/pgberth/pgberth/internal/human"
+	"github.com/pgberth/pgberth/internal/ping"
+	"github.com/pgberth/pgberth/progress"
+	"github.com/pgberth/pgberth/repository"
+)
+
+const drillLong = `drill proves that a backup comes back. It restores it into a server made for
+that, a container without a way out or a cluster on a unix socket, of the
+backup's own version; holds the database against what was recorded in the dump's
+own snapshot: objects, owners, privileges, sequences, extensions, every row;
+measures how long the recovery took and how old the data is; and removes all it
+made. Publications and subscriptions are not restored, event triggers disabled.
+
+A BACKUP is its ID, latest, or DB/latest; without --repo it is the path of an
+archive. Reports are kept in the repository, or in the directory --report names.
+
+The exit status is 0 if the backup passed, 21 if it was rejected, and 22 if the
+drill could not be run, which says nothing about the backup.`
+
+type drillFlags struct {
+	repoFlags
+	identity                 identityFlags
+	all, reap, amcheck, keep bool
+	image                    string
+	server                   *choice
+	checks, smokeAs          string
+	rto, rpo                 duration
+	report, junit, metrics   string
+	ping                     string
+	jobs                     streams
+	refs                     []string
+}
+
+func newDrillCommand(c *cli) *cobra.Command {
+	f := drillFlags{server: newChoice("", "docker", "local")}
+	cmd := &cobra.Command{
+		Use:   "drill [BACKUP... | --all] --repo REPOSITORY",
+		Short: "Restore a backup into a throwaway server, check it, and report",
+		Long:  drillLong,
+		Example: `  pgberth drill latest --repo /var/backups/pg --rto 30m --rpo 26h
+  pgberth drill --all --repo s3://offsite/pg --report /var/lib/pgberth/drills
+  pgberth drill /var/backups/shop --checks shop-checks.yaml --smoke-as shop_app
+  pgberth drill --reap`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.refs = args
+			if err := f.validate(); err != nil {
+				return usage(cmd, err)
+			}
+			if f.reap {
+				return runReap(cmd, c)
+			}
+			return runDrill(cmd, c, &f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	f.repoFlags.add(flags)
+	f.identity.add(flags)
+	flags.BoolVar(&f.all, "all", false, "drill the newest backup of every database in the repository")
+	flags.StringVar(&f.image, "image", "", "run this `IMAGE`, of the backup's version (default that of the backup's own\nserver if it is there, else postgres:VERSION)")
+	flags.Var(f.server, "server", "where: docker, or local for the server programs of this host (default docker\nif an engine answers)")
+	flags.StringVar(&f.checks, "checks", "", "run the SQL checks in this YAML `FILE` too")
+	flags.StringVar(&f.smokeAs, "smoke-as", "", "read, as `ROLE`, a row of all that it may read")
+	flags.Var(&f.rto, "rto", "how long the recovery may take; longer is a failure")
+	flags.Var(&f.rpo, "rpo", "how old the data may be; older is a failure")
+	flags.BoolVar(&f.amcheck, "amcheck", false, "hold every B-tree against its table, with the extension amcheck")
+	flags.BoolVar(&f.keep, "keep-on-failure", false, "leave the server of a drill that did not pass, and say how to look in")
+	flags.StringVar(&f.report, "report", "", "write reports, JSON and a page, and an index of all into `DIR`")
+	flags.StringVar(&f.junit, "junit", "", "write the checks as JUnit XML to `FILE`")
+	flags.StringVar(&f.metrics, "metrics", "", "write metrics for the textfile collector to `FILE`")
+	flags.StringVar(&f.ping, "ping", "", "tell the monitor at `URL`, as healthchecks.io has it, how the drill went")
+	flags.VarP(&f.jobs, "jobs", "j", "parallel streams (default by the machine)")
+	flags.BoolVar(&f.reap, "reap", false, "only remove what drills that were killed have left on this machine")
+	return cmd
+}
+
+func (f *drillFlags) validate() error {
+	switch {
+	case f.reap && (len(f.refs) > 0 || f.all):
+		return errors.New("--reap drills nothing: give it alone")
+	case f.reap:
+		return nil
+	case f.all && len(f.refs) > 0:
+		return errors.New("--all drills the newest backup of every database; give it, or backups")
+	case f.all && f.repo == "":
+		return errors.New("--all needs a repository: give --repo, or set PGBERTH_REPO")
+	case len(f.refs) == 0 && !f.all && f.repo != "":
+		f.refs = []string{repository.Latest}
+	case len(f.refs) == 0 && !f.all:
+		return errors.New("nothing to drill: give --repo and a backup, or the path of an archive")
+	}
+	if f.ping != "" {
+		if err := ping.Validate(f.ping); err != nil {
+			return fmt.Errorf("--ping: %w", err)
+		}
+	}
+	return nil
+}
+
+// runReap removes what dead drills have left. Where no engine answers there are no containers to remove.
+func runReap(cmd *cobra.Command, c *cli) error {
+	var removed []string
+	err := c.withReporter(func(reporter progress.Reporter) (err error) {
+		r := &resolver{cmd: cmd, c: c, reporter: reporter}
+		defer func() { err = errors.Join(err, r.Close()) }()
+		ctx := cmd.Context()
+		if removed, err = drill.Reap(ctx); err != nil {
+			return err
+		}
+		engine, err := r.docker(ctx)
+		if err != nil {
+			reporter.Report(progress.Warning{Object: "docker", Text: err.Error(), Remedy: "with an engine, run this again if drills ran in containers"})
+			return nil
+		}
+		containers, err := engine.Reap(ctx)
+		removed = append(removed, containers...)
+		return err
+	})
+	if c.json {
+		return errors.Join(err, writeJSON(c.stdout, "reaped", struct {
+			Removed []string `json:"removed"`
+		}{orEmpty(removed)}))
+	}
+	if len(removed) == 0 {
+		return errors.Join(err, c.print("nothing was left\n"))
+	}
+	return errors.Join(err, c.print("removed "+strings.Join(removed, "\nremoved ")+"\n"))
+}
+
+// runDrill drills one backup after the other.
+func runDrill(cmd *cobra.Command, c *cli, f *drillFlags) error {
+	assertions, err := f.assertions()
+	if err != nil {
+		return usage(cmd, err)
+	}
+	var reports []*drill.Report
+	err = c.withReporter(func(reporter progress.Reporter) (err error) {
+		ctx := cmd.Context()
+		d := &driller{cli: c, flags: f, assertions: assertions, reporter: reporter, resolver: &resolver{cmd: cmd, c: c, reporter: reporter}}
+		defer func() { err = errors.Join(err, d.resolver.Close()) }()
+		f.tell(ctx, reporter, func(m ping.Check) error { return m.Start(ctx) })
+		if f.repo != "" {
+			if d.repo, err = f.open(ctx, cmd, reporter, false); err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, d.repo.Close()) }()
+		}
+		reports, err = d.drillAll(ctx)
+		return err
+	})
+	status := exitCode(cmd.Context(), err)
+	for _, r := range reports {
+		status = cmp.Or(status, drillStatus(r))
+		err = errors.Join(err, c.printDrill(r))
+	}
+	f.tell(cmd.Context(), progress.Discard, func(m ping.Check) error {
+		return m.End(context.WithoutCancel(cmd.Context()), status, drillSummary(reports, err))
+	})
+	if err == nil && status != exitDone {
+		err = &reportedError{status}
+	}
+	return err
+}
+
+// assertions reads the file of the user's checks.
+func (f *drillFlags) assertions() (list []drill.Assertion, err error) {
+	if f.checks == "" {
+		return nil, nil
+	}
+	file, err := os.Open(f.checks)
+	if err != nil {
+		return nil, fmt.Errorf("--checks: %w", err)
+	}
+	defer file.Close() // only read from
+	if list, err = drill.ReadAssertions(file); err != nil {
+		return nil, fmt.Errorf("--checks: %s: %w", f.checks, err)
+	}
+	return list, nil
+}
+
+// tell reaches the monitor, if there is one. A monitor that cannot be reached will raise its alarm by itself.
+func (f *drillFlags) tell(ctx context.Context, reporter progress.Reporter, say func(ping.Check) error) {
+	if f.ping == "" {
+		return
+	}
+	m := ping.Check{URL: f.ping}
+	if err := say(m); err != nil && ctx.Err() == nil {
+		reporter.Report(progress.Warning{Object: m.Host(), Text: "was not told of the drill: " + err.Error()})
+	}
+}
+
+// driller is what the drills of one run share.
+type driller struct {
+	*cli
+	flags      *drillFlags
+	assertions []drill.Assertion
+	reporter   progress.Reporter
+	resolver   *resolver
+	repo       *repository.Repository // or nil
+	history    []*drill.Stored
+}
+
+func (d *driller) drillAll(ctx context.Context) ([]*drill.Report, error) {
+	identities, err := d.flags.identity.identities(d.reporter)
+	if err != nil {
+		return nil, err
+	}
+	backups, err := d.backups(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if d.history, err = d.readHistory(ctx); err != nil {
+		return nil, err
+	}
+	var reports []*drill.Report
+	before := d.history
+	for _, b := range backups {
+		b.Identities = identities
+		r, err := d.drill(ctx, b)
+		if r != nil {
+			reports = append(reports, r)
+		}
+		if err != nil {
+			return reports, err
+		}
+	}
+	if d.flags.junit != "" {
+		if err := drill.WriteJUnit(d.flags.junit, reports); err != nil {
+			return reports, fmt.Errorf("--junit: %w", err)
+		}
+	}
+	if d.flags.metrics != "" {
+		if err := drill.WriteMetrics(d.flags.metrics, reports, before); err != nil {
+			return reports, fmt.Errorf("--metrics: %w", err)
+		}
+	}
+	return reports, nil
+}
+
+// backups finds what is to be drilled.
+func (d *driller) backups(ctx context.Context) ([]drill.Backup, error) {
+	if d.repo == nil {
+		var list []drill.Backup
+		for _, path := range d.flags.refs {
+			if _, err := os.Stat(path); err != nil {
+				return nil, fmt.Errorf("%w: %w", errNoArchive, err)
+			}
+			list = append(list, drill.Backup{Name: path, Path: path})
+		}
+		return list, nil
+	}
+	refs := d.flags.refs
+	if d.flags.all {
+		series, err := d.repo.Series(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range series {
+			if !s.IsOwn() {
+				refs = append(refs, s.Name()+"/"+repository.Latest)
+			}
+		}
+		if len(refs) == 0 {
+			return nil, fmt.Errorf("%s has no backups: %w", d.repo, repository.ErrNotFound)
+		}
+	}
+	var list []drill.Backup
+	for _, ref := range refs {
+		b, err := d.repo.Find(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, drill.Backup{Name: b.String(), Repository: d.repo.String(), Folder: b,
+			Fetch: strings.HasPrefix(d.repo.String(), "s3://")})
+	}
+	return list, nil
+}
+
+// readHistory reads the reports there are, of the directory first.
+func (d *driller) readHistory(ctx context.Context) ([]*drill.Stored, error) {
+	if d.flags.report != "" {
+		return drill.ReadDir(d.flags.report)
+	}
+	if d.repo != nil {
+		return drill.ReadRepository(ctx, d.repo)
+	}
+	return nil, nil
+}
+
+// drill drills one backup and stores the report. What was drilled is not known before it is open: the report before this
+// one is looked up by the backup's series.
+func (d *driller) drill(ctx context.Context, b drill.Backup) (*drill.Report, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
+	}
+	f := d.flags
+	r, err := drill.Run(ctx, drill.Options{
+		Backup: b, Server: d.server(), Assertions: d.assertions, SmokeAs: f.smokeAs, Amcheck: f.amcheck,
+		RTO: time.Duration(f.rto), RPO: time.Duration(f.rpo), Jobs: int(f.jobs), KeepOnFailure: f.keep,
+		Tool: "pgberth " + version(), Host: host, History: d.history, Reporter: d.reporter,
+	})
+	if r == nil {
+		return nil, err
+	}
+	return r, errors.Join(err, d.store(ctx, r))
+}
+
+// server makes servers as asked for: docker's, those of this host, or the latter where no engine answers.
+func (d *driller) server() func(context.Context, drill.ServerSpec) (drill.Server, error) {
+	return func(ctx context.Context, want drill.ServerSpec) (drill.Server, error) {
+		if d.flags.server.value == "local" {
+			return drill.Local(ctx, want)
+		}
+		engine, err := d.resolver.docker(ctx)
+		if err == nil {
+			return drill.Docker(engine, d.flags.image)(ctx, want)
+		}
+		var none *containerpg.EngineError
+		if d.flags.server.value == "docker" || d.flags.image != "" || !errors.As(err, &none) {
+			return nil, err
+		}
+		server, localErr := drill.Local(ctx, want)
+		if localErr != nil {
+			return nil, errors.Join(err, localErr)
+		}
+		d.reporter.Report(progress.Notice{Text: "no docker engine answers; the drill runs on this host's own server programs"})
+		return server, nil
+	}
+}
+
+// store keeps a report where it belongs. A drill that could not be run has one too.
+func (d *driller) store(ctx context.Context, r *drill.Report) error {
+	if d.flags.report != "" {
+		path, err := drill.WriteDir(d.flags.report, r, d.history)
+		if err != nil {
+			return fmt.Errorf("--report: %w", err)
+		}
+		d.reporter.Report(progress.Notice{Text: "report: " + path})
+	}
+	if d.repo != nil {
+		if err := drill.WriteRepository(ctx, d.repo, r, d.history); err != nil {
+			return fmt.Errorf("keep the report in %s: %w", d.repo, err)
+		}
+	}
+	stored, err := r.Stored()
+	d.history = append(d.history, stored)
+	return err
+}
+
+// drillStatus is the exit status of a drill.
+func drillStatus(r *drill.Report) int {
+	switch r.Verdict {
+	case drill.Passed:
+		return exitDone
+	case drill.Rejected:
+		return exitDrillFailed
+	}
+	return exitDrillNotRun
+}
+
+func (c *cli) printDrill(r *drill.Report) error {
+	if c.json {
+		return writeJSON(c.stdout, "drill", r)
+	}
+	return c.print(drillText(r))
+}
+
+// drillText is a report for a terminal: the verdict, what failed, the numbers.
+func drillText(r *drill.Report) string {
+	t := table{align: "ll"}
+	t.add(string(r.Verdict), printable(r.Backup.Name))
+	if r.Reason != "" && r.Verdict == drill.NotRun {
+		t.add("why", printable(r.Reason))
+	}
+	for _, c := range r.Checks {
+		if c.Status == drill.OK || c.Status == drill.Skipped {
+			continue
+		}
+		for _, problem := range c.Problems {
+			t.add(string(c.Status), printable(problem))
+		}
+		if c.More > 0 {
+			t.add("", "and "+count(c.More, "more problem"))
+		}
+	}
+	if r.Backup.Database != "" {
+		t.add("backup", fmt.Sprintf("%s in %s, %s; %s stored", count(r.Backup.Rows, "row"), count(r.Backup.Tables, "table"), human.Bytes(r.Backup.Raw), human.Bytes(r.Backup.Stored)))
+	}
+	if r.Server.Kind != "" {
+		t.add("server", strings.TrimSpace("PostgreSQL "+r.Server.Version+", "+r.Server.Kind+" "+r.Server.Image))
+	}
+	t.add("checks", fmt.Sprintf("%d passed, %d failed, %d with a warning, %d skipped", r.Count(drill.OK), r.Count(drill.Bad), r.Count(drill.Warned), r.Count(drill.Skipped)))
+	t.add("recovery time", objective(r.RTO))
+	t.add("age of the data", objective(r.RPO))
+	var phases []string
+	for _, p := range r.Phases {
+		if p.Elapsed*100 >= r.Elapsed {
+			phases = append(phases, p.Name+" "+human.Duration(p.Elapsed))
+		}
+	}
+	t.add("time", human.Duration(r.Elapsed)+": "+strings.Join(phases, ", "))
+	if r.Kept != nil {
+		t.add("kept", r.Kept.Look)
+		t.add("", "then: "+r.Kept.Remove)
+	}
+	return t.String()
+}
+
+func objective(o drill.Objective) string {
+	if o.Measured == 0 {
+		return "not measured"
+	}
+	text := human.Duration(o.Measured)
+	switch {
+	case o.Missed():
+		text += ", the target of " + human.Duration(o.Target) + " was missed"
+	case o.Target > 0:
+		text += ", within the target of " + human.Duration(o.Target)
+	}
+	return text
+}
+
+// drillSummary is what the monitor is told.
+func drillSummary(reports []*drill.Report, err error) string {
+	var b strings.Builder
+	for _, r := range reports {
+		b.WriteString(drillText(r) + "\n")
+	}
+	if err != nil {
+		b.WriteString(err.Error() + "\n")
+	}
+	return b.String()
+}
