@@ -1,0 +1,245 @@
+//go:build bench
+
+package bench_test
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pgberth/pgberth/internal/pgtest"
+)
+
+// effort are what a run of a tool took.
+type effort struct {
+	wall   time.Duration
+	cpu    time.Duration // of the tool's own processes
+	memory int64         // largest resident set of one of them, in bytes
+	stored int64         // bytes of the archive
+}
+
+// run measures commands that are piped into each other.
+func run(t *testing.T, commands ...*exec.Cmd) effort {
+	t.Helper()
+	var f effort
+	stderr := make([]bytes.Buffer, len(commands))
+	for i, cmd := range commands {
+		cmd.Stderr = &stderr[i]
+		if i > 0 {
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			commands[i-1].Stdout, cmd.Stdin = w, r
+		}
+	}
+	start := time.Now()
+	for i, cmd := range commands {
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if i > 0 {
+			commands[i-1].Stdout.(*os.File).Close()
+			cmd.Stdin.(*os.File).Close()
+		}
+	}
+	for i, cmd := range commands {
+		if err := cmd.Wait(); err != nil {
+			t.Fatalf("%s: %v\n%s", cmd, err, &stderr[i])
+		}
+		usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+		f.cpu += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+		f.memory = max(f.memory, usage.Maxrss*1024)
+	}
+	f.wall = time.Since(start)
+	return f
+}
+
+// pair runs two tools in turn and prints their medians and the ratio.
+func pair(t *testing.T, name string, stock, ours func(t *testing.T) effort) {
+	rounds := number(t, "PGBERTH_BENCH_ROUNDS", 3)
+	var a, b []effort
+	var ratios []float64
+	for range rounds {
+		s, o := stock(t), ours(t)
+		a, b = append(a, s), append(b, o)
+		ratios = append(ratios, float64(o.wall)/float64(s.wall))
+	}
+	slices.Sort(ratios)
+	x, y := median(a), median(b)
+	fmt.Printf("%-44s time ratio %.2f (%.2f to %.2f)   stock %s, pgberth %s", name,
+		ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1], x.wall.Round(10*time.Millisecond), y.wall.Round(10*time.Millisecond))
+	if x.stored > 0 {
+		fmt.Printf("   size ratio %.3f (%d MB)", float64(y.stored)/float64(x.stored), y.stored/1e6)
+	}
+	fmt.Printf("   own CPU %s, stock's %s   memory %d MB, stock's %d MB\n", y.cpu.Round(10*time.Millisecond),
+		x.cpu.Round(10*time.Millisecond), y.memory/1e6, x.memory/1e6)
+}
+
+// median is the run with the median time.
+func median(runs []effort) effort {
+	sorted := slices.SortedFunc(slices.Values(runs), func(a, b effort) int { return cmp.Compare(a.wall, b.wall) })
+	return sorted[len(sorted)/2]
+}
+
+// rig is the servers, the databases and the tools of a run.
+type rig struct {
+	src, dst *pgtest.Server
+	binary   string
+	bin      string // folder of the stock tools
+	jobs     string
+	dir      string
+}
+
+func setUp(t *testing.T) *rig {
+	f := &rig{dir: t.TempDir(), jobs: strconv.Itoa(number(t, "PGBERTH_BENCH_JOBS", 2))}
+	f.binary = filepath.Join(f.dir, "pgberth")
+	if out, err := exec.Command("go", "build", "-o", f.binary, "../cmd/pgberth").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	f.src = pgtest.NewHost(t, "shared_buffers=512MB", "max_wal_size=4GB")
+	f.dst = pgtest.Container(t, 17, pgtest.Volume(), pgtest.Settings("shared_buffers=512MB", "max_wal_size=4GB"))
+	f.bin = stockTools(t, f.dir)
+	return f
+}
+
+// stockTools copies the client programs of PostgreSQL 17, with the libraries
+// they need, out of the image, so that they run as pgberth does.
+func stockTools(t *testing.T, dir string) string {
+	t.Helper()
+	bin := filepath.Join(dir, "stock")
+	script := `set -eu; mkdir -p /out/lib; cd /usr/lib/postgresql/17/bin; cp pg_dump pg_restore /out/
+for p in pg_dump pg_restore; do ldd $p | awk '/=> \//{print $3} /^\t\/.*ld-linux/{print $1}'; done | sort -u | xargs -I{} cp -L {} /out/lib/
+for p in pg_dump pg_restore; do printf '#!/bin/sh\nexec %s/lib/ld-linux-x86-64.so.2 --library-path %s/lib %s/%s.bin "$@"\n' "$1" "$1" "$1" $p > /out/$p.sh; mv /out/$p /out/$p.bin; mv /out/$p.sh /out/$p; chmod 755 /out/$p; done`
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("docker", "run", "--rm", "--user", "0", "--entrypoint", "bash", "-v", bin+":/out", pgtest.Image(17),
+		"-c", script, "stock", bin).CombinedOutput()
+	if err != nil {
+		t.Fatalf("copy the stock tools: %v\n%s", err, out)
+	}
+	return bin
+}
+
+func (f *rig) stock(tool string, args ...string) *exec.Cmd {
+	return exec.Command(filepath.Join(f.bin, tool), args...)
+}
+
+func (f *rig) ours(args ...string) *exec.Cmd {
+	return exec.Command(f.binary, append(args, "--quiet", "--jobs="+f.jobs)...)
+}
+
+// freshTarget drops and creates db on the target.
+func (f *rig) freshTarget(t *testing.T, db string, create bool) {
+	f.dst.DropDB(t, db)
+	f.dst.Exec(t, "postgres", "CHECKPOINT")
+	if create {
+		f.dst.Exec(t, "postgres", "CREATE DATABASE "+db+" TEMPLATE template0")
+	}
+}
+
+func (f *rig) migrate(t *testing.T, db string) {
+	t.Cleanup(func() { f.dst.DropDB(t, db) })
+	pair(t, "migrate, against pg_dump -Fc -Z0 | pg_restore",
+		func(t *testing.T) effort {
+			f.freshTarget(t, db, true)
+			return run(t, f.stock("pg_dump", "-Fc", "-Z0", "-d", f.src.URL(db)), f.stock("pg_restore", "-d", f.dst.URL(db)))
+		},
+		func(t *testing.T) effort {
+			f.freshTarget(t, db, false)
+			return run(t, f.ours("migrate", "--from", f.src.URL(db), "--to", f.dst.URL(db), "--pg-dump", filepath.Join(f.bin, "pg_dump")))
+		})
+}
+
+func (f *rig) dumpAndRestore(t *testing.T, db string) {
+	stockDir, ourDir := filepath.Join(f.dir, "stock.dump"), filepath.Join(f.dir, "our.dump")
+	ours := func(args ...string) func(t *testing.T) effort {
+		return func(t *testing.T) effort {
+			os.RemoveAll(ourDir)
+			effort := run(t, f.ours(append([]string{"dump", "--from", f.src.URL(db), "--file", ourDir, "--pg-restore=17",
+				"--pg-dump", filepath.Join(f.bin, "pg_dump")}, args...)...))
+			effort.stored = folderSize(t, ourDir)
+			return effort
+		}
+	}
+	for _, codec := range []string{"zstd:1", "gzip"} {
+		pair(t, "dump, against pg_dump -Fd -j"+f.jobs+" -Z "+codec,
+			func(t *testing.T) effort {
+				os.RemoveAll(stockDir)
+				effort := run(t, f.stock("pg_dump", "-Fd", "-j"+f.jobs, "-Z", codec, "-f", stockDir, "-d", f.src.URL(db)))
+				effort.stored = folderSize(t, stockDir)
+				return effort
+			},
+			ours("--compress="+strings.TrimSuffix(codec, ":1")))
+		if codec == "zstd:1" {
+			f.restore(t, db, stockDir, ourDir)
+		}
+	}
+}
+
+func (f *rig) restore(t *testing.T, db, stockDir, ourDir string) {
+	t.Cleanup(func() { f.dst.DropDB(t, db) })
+	pair(t, "restore, against pg_restore -j"+f.jobs,
+		func(t *testing.T) effort {
+			f.freshTarget(t, db, true)
+			return run(t, f.stock("pg_restore", "-j"+f.jobs, "-d", f.dst.URL(db), stockDir))
+		},
+		func(t *testing.T) effort {
+			f.freshTarget(t, db, false)
+			return run(t, f.ours("restore", ourDir, "--to", f.dst.URL(db)))
+		})
+}
+
+func folderSize(t *testing.T, dir string) (sum int64) {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		info, err := file.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += info.Size()
+	}
+	return sum
+}
+
+func TestArchives(t *testing.T) {
+	f := setUp(t)
+	scale := number(t, "PGBERTH_BENCH_SCALE", 300)
+	mixed := pgtest.Banker(t, f.src, scale)
+	// The roles must be there for pg_restore too.
+	f.dst.Exec(t, "postgres", "CREATE ROLE banker_owner; CREATE ROLE banker_read; CREATE ROLE banker_app")
+	fmt.Printf("mixed: banker at scale %d, %s\n", scale, f.src.Row(t, mixed, "SELECT pg_size_pretty(pg_database_size(current_database()))"))
+	f.migrate(t, mixed)
+	f.dumpAndRestore(t, mixed)
+
+	one := f.src.CreateDB(t, "TEMPLATE template0")
+	f.src.Exec(t, one, fmt.Sprintf(`CREATE TABLE events (id bigint PRIMARY KEY, at timestamptz, kind text, payload jsonb);
+INSERT INTO events SELECT i, timestamptz '2024-01-01' + i * interval '7 s', (ARRAY['bet','fold','raise','call'])[1 + i %% 4],
+  jsonb_build_object('seat', i %% 9, 'hash', md5(i::text), 'amount', i %% 1000) FROM generate_series(1, %d) i;
+CREATE TABLE small AS SELECT i FROM generate_series(1, 1000) i`, scale*10000))
+	f.src.Exec(t, one, "VACUUM ANALYZE")
+	fmt.Printf("one table: %s\n", f.src.Row(t, one, "SELECT pg_size_pretty(pg_database_size(current_database()))"))
+	f.migrate(t, one)
+	f.dumpAndRestore(t, one)
+
+	for _, kind := range []string{"bytea", "text"} {
+		wide := f.src.CreateDB(t, "TEMPLATE template0")
+		f.src.Exec(t, wide, fmt.Sprintf(`CREATE TABLE wide (id int, v %s); ALTER TABLE wide ALTER v SET STORAGE EXTERNAL;
+INSERT INTO wide SELECT i, repeat(md5(i::text), 6553600)::%s FROM generate_series(1, 2) i`, kind, kind))
+		fmt.Printf("wide: two rows of 200 MB of %s\n", kind)
+		f.migrate(t, wide)
+	}
+}
