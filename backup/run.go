@@ -41,7 +41,7 @@ func (o *Options) run(ctx context.Context, series repository.Series, write func(
 	}
 	defer func() { err = errors.Join(err, locked.Release()) }()
 	pulse.beat()
-	previous, err := o.previous(ctx, series)
+	previous, err := o.Repository.Newest(ctx, series)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package backup
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/pgberth/pgberth/archive"
@@ -35,21 +34,6 @@ func (w *work) complete(s *sink, previous *repository.Backup, o *Options) {
 	if o.MaxFall > 0 && m.Kind == "" {
 		w.compare(m.Total(), previous, o)
 	}
-}
-
-// previous is the newest good backup of a series, or nil.
-func (o *Options) previous(ctx context.Context, series repository.Series) (*repository.Backup, error) {
-	backups, err := o.Repository.List(ctx, series)
-	if err != nil {
-		return nil, err
-	}
-	var newest *repository.Backup
-	for _, b := range backups {
-		if b.Good() {
-			newest = b
-		}
-	}
-	return newest, nil
 }
 
 // compare finds what a backup that was done well says of a database that is not well.

@@ -48,7 +48,7 @@ func gauges(report *JobReport, backups []*repository.Backup, now time.Time) []*t
 	newest := map[repository.Series]*repository.Backup{}
 	var order []repository.Series
 	for _, b := range backups {
-		if !b.Good() || b.IsFuture(now) || b.Series.IsOwn() && b.Series != repository.Globals {
+		if !b.Counts(now) || b.Series.IsOwn() && b.Series != repository.Globals {
 			continue
 		}
 		if good[b.Series]++; good[b.Series] == 1 {

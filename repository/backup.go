@@ -51,6 +51,19 @@ func (b *Backup) isDamaged() bool {
 // Good reports whether all of the backup is there, as far as can be told without reading its files.
 func (b *Backup) Good() bool { return b.Err == nil }
 
+// Counts reports whether the backup is one to go by: good, and with a time that has come.
+func (b *Backup) Counts(now time.Time) bool { return b.Good() && !b.IsFuture(now) }
+
+// newest returns the last of the backups, oldest first, that counts; nil if there is none.
+func newest(backups []*Backup, now time.Time) *Backup {
+	for _, b := range slices.Backward(backups) {
+		if b.Counts(now) {
+			return b
+		}
+	}
+	return nil
+}
+
 // Open opens one of its files.
 func (b *Backup) Open(ctx context.Context, name string) (Reader, error) {
 	if err := checkName(name); err != nil {
@@ -85,6 +98,28 @@ func (r *Repository) List(ctx context.Context, series Series) ([]*Backup, error)
 		return nil, err
 	}
 	return r.load(ctx, found.published)
+}
+
+// Newest returns the newest good backup of a series whose time has come, or nil. It reads no manifest of an older one.
+func (r *Repository) Newest(ctx context.Context, series Series) (*Backup, error) {
+	found, err := r.index(ctx, series)
+	if err != nil {
+		return nil, err
+	}
+	now := r.opts.Now()
+	for _, b := range slices.Backward(found.published) {
+		if b.IsFuture(now) {
+			continue
+		}
+		loaded, err := r.load(ctx, []*Backup{b})
+		if err != nil {
+			return nil, err
+		}
+		if b := newest(loaded, now); b != nil {
+			return b, nil
+		}
+	}
+	return nil, nil
 }
 
 // Series returns the series that have a folder, those of databases first, without that of drills.

@@ -54,15 +54,13 @@ func (r *Repository) Check(ctx context.Context, o CheckOptions) ([]*Status, erro
 
 // status looks at the backups of a series, the oldest of which come first.
 func status(s Series, backups []*Backup, now time.Time, o CheckOptions) *Status {
-	st := &Status{Series: s}
+	st := &Status{Series: s, Newest: newest(backups, now)}
 	for _, b := range backups {
 		switch {
 		case !b.Good():
 			st.Warnings = append(st.Warnings, fmt.Sprintf("%s is not a good backup: %v", b, b.Err))
 		case b.IsFuture(now):
 			st.Warnings = append(st.Warnings, fmt.Sprintf("%s has a time that has not come yet: see whether the clocks are right", b))
-		default:
-			st.Newest, st.Age = b, max(0, now.Sub(b.Time))
 		}
 	}
 	problem := func(format string, args ...any) { st.Problems = append(st.Problems, fmt.Sprintf(format, args...)) }
@@ -70,6 +68,7 @@ func status(s Series, backups []*Backup, now time.Time, o CheckOptions) *Status 
 		problem("there is no good backup of %s", s.Name())
 		return st
 	}
+	st.Age = max(0, now.Sub(st.Newest.Time))
 	if o.MaxAge > 0 && st.Age > o.MaxAge {
 		problem("the newest good backup, %s, is %s old; %s are allowed", st.Newest, st.Age.Round(time.Minute), o.MaxAge)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // ForgetOptions say which backups are to go: those that a policy does not keep, or those that are named.
@@ -77,27 +78,30 @@ func (r *Repository) forgetNamed(ctx context.Context, o ForgetOptions) ([]*Forgo
 		if err != nil {
 			return nil, err
 		}
-		if _, err := allBut(backups, named); err != nil {
+		if _, err := allBut(backups, named, r.opts.Now()); err != nil {
 			return nil, err
 		}
 		series = append(series, s)
 	}
 	slices.Sort(series)
 	return r.each(ctx, series, func(s Series) (*Forgotten, error) {
-		return r.forget(ctx, s, o, func(backups []*Backup) ([]Decision, error) { return allBut(backups, ids[s]) })
+		return r.forget(ctx, s, o, func(backups []*Backup) ([]Decision, error) { return allBut(backups, ids[s], r.opts.Now()) })
 	})
 }
 
-// allBut keeps all backups but those that are named, of which none may be the newest good one.
-func allBut(backups []*Backup, ids []string) ([]Decision, error) {
+// allBut keeps all backups but those that are named, of which none may be the newest good one. One with a time that has not come yet is
+// that only if there is no other: how old it is cannot be known.
+func allBut(backups []*Backup, ids []string, now time.Time) ([]Decision, error) {
+	protected := newest(backups, now)
 	decisions := make([]Decision, len(backups))
-	isNewest := true
 	for i, b := range slices.Backward(backups) {
+		if protected == nil && b.Good() {
+			protected = b
+		}
 		named := slices.Contains(ids, b.ID)
-		if named && b.Good() && isNewest {
+		if named && b == protected {
 			return nil, &NewestError{b}
 		}
-		isNewest = isNewest && !b.Good()
 		decisions[i].Backup = b
 		if !named {
 			decisions[i].keep("not named")

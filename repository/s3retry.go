@@ -19,7 +19,7 @@ type retrying struct {
 	pause, limit time.Duration
 }
 
-// s3Retrying bridges half a minute: a store that restarts.
+// s3Retrying bridges about 20 seconds: a store that restarts.
 var s3Retrying = retrying{tries: 8, pause: 250 * time.Millisecond, limit: 10 * time.Second}
 
 // do calls f until it succeeds, fails for good, or has been called often enough.
