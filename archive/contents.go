@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 
@@ -44,67 +43,28 @@ func (c *Contents) Stored() *Manifest { return c.public }
 // Check reads all files and holds them against their sizes and checksums, before decryption and after it. Damage is
 // reported as a [*CorruptError] that names the file.
 func (c *Contents) Check(ctx context.Context) error {
-	if !c.public.Encrypted() {
-		return CheckFiles(ctx, c.stored, c.public)
-	}
-	if err := CheckSizes(ctx, c.stored, c.public); err != nil {
-		return err
-	}
-	sums := make(map[string]ManifestFile, len(c.public.Files))
-	for _, f := range c.public.Files {
-		sums[f.Name] = f
-	}
-	if err := checkSum(ctx, c.stored, sums[ManifestName+SealedSuffix]); err != nil {
-		return err
-	}
-	return forEachFile(ctx, c.Manifest.Files, func(ctx context.Context, f ManifestFile) error {
-		return c.checkSealed(ctx, f, sums[f.Name+SealedSuffix])
-	})
+	_, check := c.checked()
+	return check(ctx)
 }
 
-// checkSealed decrypts a file and holds it against both its checksums, in one reading.
-func (c *Contents) checkSealed(ctx context.Context, plain, sealed ManifestFile) error {
-	stored, sum := sha256.New(), sha256.New()
-	f, err := c.plain.over(tee{c.stored, stored}).Open(ctx, plain.Name)
-	if err != nil {
-		return err
+// checked returns the files to be read, and what holds them against their sizes and checksums after that. It reads only
+// those that were not read whole.
+func (c *Contents) checked() (Folder, func(context.Context) error) {
+	stored := sumsOf(c.stored, c.public.Files)
+	files := stored
+	if c.public.Encrypted() {
+		files = sumsOf(c.plain.over(stored), c.Manifest.Files)
+		files.suffix = SealedSuffix
 	}
-	defer f.Close() // only read from
-	n, err := io.Copy(sum, &contextReader{ctx, f})
-	switch {
-	case err != nil:
-		return inFile(sealed.Name, err)
-	case hex.EncodeToString(stored.Sum(nil)) != sealed.SHA256:
-		return wrongSum(sealed)
-	case n != plain.Size || hex.EncodeToString(sum.Sum(nil)) != plain.SHA256:
-		return &CorruptError{File: sealed.Name, Err: fmt.Errorf("%w: what was encrypted is not what the encrypted manifest has", errChecksum)}
+	return files, func(ctx context.Context) error {
+		if err := CheckSizes(ctx, c.stored, c.public); err != nil {
+			return err
+		}
+		if err := forEachFile(ctx, c.Manifest.Files, files.check); err != nil {
+			return err
+		}
+		return forEachFile(ctx, c.public.Files, stored.check)
 	}
-	return nil
-}
-
-// tee is a folder whose files add to a checksum what is read of them in order.
-type tee struct {
-	Folder
-	sum hash.Hash
-}
-
-func (t tee) Open(ctx context.Context, name string) (File, error) {
-	f, err := t.Folder.Open(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	return teeFile{f, t.sum}, nil
-}
-
-type teeFile struct {
-	File
-	sum hash.Hash
-}
-
-func (t teeFile) Read(p []byte) (int, error) {
-	n, err := t.File.Read(p)
-	t.sum.Write(p[:n])
-	return n, err
 }
 
 // filesAtOnce is how many files are read side by side: in a bucket each is a request that takes its time.
@@ -126,16 +86,12 @@ func forEachFile(ctx context.Context, files []ManifestFile, do func(context.Cont
 
 // CopyTo writes all files into another folder, and the manifest last. What is read is held against its checksums.
 func (c *Contents) CopyTo(ctx context.Context, to FolderWriter) error {
-	return copyFiles(ctx, c.Folder, c.Manifest, to)
+	return CopyFiles(ctx, c.Folder, c.Manifest, to)
 }
 
 // CopyFiles copies the files of an archive as they are stored, encrypted or not, into another folder, and the manifest last.
 // What is read is held against its checksums.
 func CopyFiles(ctx context.Context, from Folder, m *Manifest, to FolderWriter) error {
-	return copyFiles(ctx, from, m, to)
-}
-
-func copyFiles(ctx context.Context, from Folder, m *Manifest, to FolderWriter) error {
 	if err := forEachFile(ctx, m.Files, func(ctx context.Context, f ManifestFile) error { return copyFile(ctx, from, f, to) }); err != nil {
 		return err
 	}

@@ -148,6 +148,8 @@ func (o *blockObjects) Next() (uint32, io.Reader, error) {
 
 func (o *blockObjects) Close() error { return o.b.Close() }
 
+func (a *customFile) checked() (Archive, func(context.Context) error) { return a, a.verify }
+
 // verify walks through all blocks: they must fill the file, each where the table of contents has it.
 func (a *customFile) verify(ctx context.Context) error {
 	c, err := NewCustomReader(&contextReader{ctx, io.NewSectionReader(a.f, 0, a.size)})

@@ -27,18 +27,24 @@ func OpenFolder(ctx context.Context, folder Folder, identities ...Identity) (Arc
 	return a, nil
 }
 
-// OpenUnpublished opens the directory archive whose files a folder holds and whose manifest it does not hold yet. The files
-// must not be encrypted; see [Sealer.Unseal]. The archive closes the folder; after an error the caller does.
-func OpenUnpublished(ctx context.Context, folder Folder, m *Manifest) (Archive, error) {
-	data, err := m.Encode()
+// OpenUnpublished opens the directory archive whose files a folder holds and whose manifest, m, it does not hold yet. Files that
+// were written through a sealer are decrypted by it; without one it is nil. The archive closes the folder; after an
+// error the caller does.
+func OpenUnpublished(ctx context.Context, folder Folder, m *Manifest, sealer *Sealer) (Archive, error) {
+	c := &Contents{Folder: folder, Manifest: m, stored: folder, public: m}
+	if sealer != nil {
+		c.plain = sealer.unseal(folder)
+		c.Folder, c.Manifest = c.plain, sealer.manifest
+	}
+	data, err := c.Manifest.Encode()
 	if err != nil {
 		return nil, err
 	}
-	if m, err = DecodeManifest(bytes.NewReader(data)); err != nil { // as it will be read
+	if c.Manifest, err = DecodeManifest(bytes.NewReader(data)); err != nil { // as it will be read
 		return nil, err
 	}
-	s := &folderStore{Folder: folder, sizes: m.sizes(), contents: &Contents{Folder: folder, Manifest: m, stored: folder, public: m}}
-	a := &memberArchive{store: s, kind: KindDirectory, manifest: m}
+	s := &folderStore{Folder: c.Folder, contents: c, sizes: c.Manifest.sizes(), stored: folder}
+	a := &memberArchive{store: s, kind: KindDirectory, manifest: c.Manifest}
 	if err := a.readTOC(ctx); err != nil {
 		return nil, fmt.Errorf("open archive %s: %w", folder, err)
 	}
@@ -123,10 +129,13 @@ func (s *folderStore) find(name string) (string, int64, error) {
 	return "", 0, missing(name)
 }
 
-// verify compares all files with the manifest.
-func (s *folderStore) verify(ctx context.Context, a *memberArchive) error {
+// checked reads through what compares all files with the manifest.
+func (s *folderStore) checked(a *memberArchive) (Archive, func(context.Context) error) {
 	if a.manifest == nil {
-		return a.toc.missesManifest()
+		return a, func(context.Context) error { return a.toc.missesManifest() }
 	}
-	return s.contents.Check(ctx)
+	files, check := s.contents.checked()
+	store, read := *s, *a
+	store.Folder, read.store = files, &store
+	return &read, check
 }

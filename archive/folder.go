@@ -2,8 +2,6 @@ package archive
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -125,7 +123,7 @@ func CheckFiles(ctx context.Context, folder Folder, m *Manifest) error {
 	if err := CheckSizes(ctx, folder, m); err != nil {
 		return err
 	}
-	return forEachFile(ctx, m.Files, func(ctx context.Context, f ManifestFile) error { return checkSum(ctx, folder, f) })
+	return forEachFile(ctx, m.Files, sumsOf(folder, m.Files).check)
 }
 
 // CheckSizes is CheckFiles without the checksums: it reads no file.
@@ -179,32 +177,6 @@ func (m *Manifest) checkSizes(sizes map[string]int64) error {
 
 func missing(name string) error {
 	return &CorruptError{File: name, Err: fmt.Errorf("the file is missing: %w", fs.ErrNotExist)}
-}
-
-var errChecksum = errors.New("wrong checksum")
-
-// checkSum reads a file and holds it against its checksum.
-func checkSum(ctx context.Context, folder Folder, want ManifestFile) error {
-	f, err := folder.Open(ctx, want.Name)
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return missing(want.Name)
-		}
-		return err
-	}
-	defer f.Close() // only read from
-	sum := sha256.New()
-	if _, err := io.Copy(sum, &contextReader{ctx, f}); err != nil {
-		return inFile(want.Name, err)
-	}
-	if hex.EncodeToString(sum.Sum(nil)) != want.SHA256 {
-		return wrongSum(want)
-	}
-	return nil
-}
-
-func wrongSum(f ManifestFile) error {
-	return &CorruptError{File: f.Name, Err: fmt.Errorf("%w: that of its %d bytes is not the manifest's", errChecksum, f.Size)}
 }
 
 // fileIn is the name of a file for messages.

@@ -16,7 +16,7 @@ type store interface {
 	open(ctx context.Context, name string) (storedFile, error)
 	// find completes the name that a table of contents has with the suffix of the file that is there.
 	find(name string) (full string, size int64, err error)
-	verify(ctx context.Context, a *memberArchive) error
+	checked(a *memberArchive) (Archive, func(context.Context) error)
 	Close() error
 }
 
@@ -42,7 +42,7 @@ func (a *memberArchive) Kind() Kind          { return a.kind }
 func (a *memberArchive) TOC() *TOC           { return a.toc }
 func (a *memberArchive) Manifest() *Manifest { return a.manifest }
 
-func (a *memberArchive) verify(ctx context.Context) error { return a.store.verify(ctx, a) }
+func (a *memberArchive) checked() (Archive, func(context.Context) error) { return a.store.checked(a) }
 
 // readTOC reads the table of contents, which must fill its file.
 func (a *memberArchive) readTOC(ctx context.Context) error {

@@ -24,8 +24,8 @@ type Archive interface {
 	DataSize(e *Entry) int64
 	Close() error
 
-	// verify checks what reading all entries with data does not.
-	verify(ctx context.Context) error
+	// checked returns the archive to read, and what checks after that whatever reading all entries with data does not.
+	checked() (Archive, func(context.Context) error)
 }
 
 // A Splitter is an archive that can hand the rows of one table to several readers.

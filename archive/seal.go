@@ -28,6 +28,8 @@ type Sealer struct {
 	mu    sync.Mutex
 	files []ManifestFile    // as encrypted
 	keys  map[string][]byte // of each file, until the process ends: what reads it back
+
+	manifest *Manifest // of the files as they were before
 }
 
 var _ FolderWriter = (*Sealer)(nil)
@@ -76,6 +78,7 @@ func (s *Sealer) Publish(ctx context.Context, m *Manifest) error {
 	if m == nil {
 		return fmt.Errorf("encrypt %s: without a manifest it could not be read again", s.folder)
 	}
+	s.manifest = m
 	data, err := m.Encode()
 	if err != nil {
 		return err
@@ -111,9 +114,9 @@ func (s *Sealer) public(m *Manifest) *Manifest {
 	return p
 }
 
-// Unseal returns the files that were written into the sealer, as they were given to it; folder holds them as they were
+// unseal returns the files that were written into the sealer, as they were given to it; folder holds them as they were
 // encrypted. No identity is needed while the sealer lives.
-func (s *Sealer) Unseal(folder Folder) Folder {
+func (s *Sealer) unseal(folder Folder) *unsealed {
 	return &unsealed{Folder: folder, identities: func(name string) []Identity {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -437,7 +437,7 @@ func TestReadBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stored.Close()
-	f, err := s.Unseal(stored).Open(t.Context(), "rows")
+	f, err := s.unseal(stored).Open(t.Context(), "rows")
 	if err != nil {
 		t.Fatal(err)
 	}

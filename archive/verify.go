@@ -23,11 +23,9 @@ type Verification struct {
 // where there is a manifest all files must be those it lists, with its sizes, checksums, numbers of rows
 // and row hashes. Damage is reported as a [*CorruptError] that names the file.
 func Verify(ctx context.Context, a Archive) (Verification, error) {
-	stored := a.verify(ctx)
-	if stored != nil && !errors.Is(stored, errChecksum) {
-		return Verification{}, stored
-	}
+	a, check := a.checked()
 	v, err := verifyData(ctx, a)
+	stored := check(ctx)
 	if stored == nil || isCloser(err, stored) {
 		return v, err
 	}
@@ -38,7 +36,7 @@ func Verify(ctx context.Context, a Archive) (Verification, error) {
 // checksum is wrong.
 func isCloser(err, stored error) bool {
 	var read, sum *CorruptError
-	return errors.As(err, &read) && errors.As(stored, &sum) && read.File == sum.File
+	return errors.Is(stored, errChecksum) && errors.As(err, &read) && errors.As(stored, &sum) && read.File == sum.File
 }
 
 // verifyData reads the data of all entries.
@@ -70,7 +68,8 @@ func verifyData(ctx context.Context, a Archive) (Verification, error) {
 // checksums of its manifest, or else by reading every byte as Verify does.
 func VerifyStored(ctx context.Context, a Archive) error {
 	if a.Manifest() != nil {
-		return a.verify(ctx)
+		_, check := a.checked()
+		return check(ctx)
 	}
 	_, err := Verify(ctx, a)
 	return err

@@ -22,7 +22,7 @@ const (
 	CheckSizes Check = "sizes"
 	// CheckFiles reads the files and holds them against their checksums.
 	CheckFiles Check = "files"
-	// CheckData reads the files twice: it also decrypts, decompresses, counts and hashes the rows. It needs no secret key.
+	// CheckData also decrypts, decompresses, counts and hashes the rows. It needs no secret key.
 	CheckData Check = "data"
 )
 

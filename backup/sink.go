@@ -14,13 +14,11 @@ import (
 // A sink takes the files of a backup as they are to be stored. It publishes them when they have been read back and found to
 // be what was written.
 type sink struct {
-	draft    *repository.Draft
-	check    Check
-	pulse    *pulse
-	reporter progress.Reporter
-	sealer   *archive.Sealer // of an encrypted backup
-
-	manifest  *archive.Manifest // of the files before encryption
+	draft     *repository.Draft
+	check     Check
+	pulse     *pulse
+	reporter  progress.Reporter
+	sealer    *archive.Sealer // of an encrypted backup
 	published *archive.Manifest
 }
 
@@ -30,24 +28,13 @@ var _ archive.FolderWriter = (*sink)(nil)
 func newSink(draft *repository.Draft, recipients []archive.Recipient, check Check, p *pulse, reporter progress.Reporter) (*sink, archive.FolderWriter, error) {
 	s := &sink{draft: draft, check: check, pulse: p, reporter: reporter}
 	if len(recipients) == 0 {
-		return s, front{s, s}, nil
+		return s, s, nil
 	}
 	var err error
 	if s.sealer, err = archive.Seal(s, recipients); err != nil {
 		return nil, nil, err
 	}
-	return s, front{s.sealer, s}, nil
-}
-
-// front is where files arrive before encryption.
-type front struct {
-	archive.FolderWriter
-	sink *sink
-}
-
-func (f front) Publish(ctx context.Context, m *archive.Manifest) error {
-	f.sink.manifest = m
-	return f.FolderWriter.Publish(ctx, m)
+	return s, s.sealer, nil
 }
 
 func (s *sink) String() string { return s.draft.String() }
@@ -87,15 +74,7 @@ func (s *sink) readBack(ctx context.Context, m *archive.Manifest) error {
 	if s.check == CheckFiles || m.Kind == archive.KindGlobals {
 		return archive.CheckFiles(ctx, stored, m)
 	}
-	// What is encrypted is held against its checksums too: they are what is published.
-	var plain archive.Folder = stored
-	if s.sealer != nil {
-		if err := archive.CheckFiles(ctx, stored, m); err != nil {
-			return err
-		}
-		plain = s.sealer.Unseal(stored)
-	}
-	a, err := archive.OpenUnpublished(ctx, plain, s.manifest)
+	a, err := archive.OpenUnpublished(ctx, stored, m, s.sealer)
 	if err != nil {
 		return err
 	}
