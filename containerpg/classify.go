@@ -152,7 +152,8 @@ type activity int
 
 const (
 	elsewhere activity = iota // no sign of Postgres
-	starting                  // an entrypoint or initdb is at work
+	undecided                 // the engine or an entrypoint prepares what may be anything
+	starting                  // an entrypoint or initdb of a server is at work
 	serving                   // a postmaster is there
 )
 
@@ -160,33 +161,61 @@ const (
 // told to run a server and does not yet, such as right after its start, is starting.
 func (b box) activity(commands []string) activity {
 	now := activityOf(commands)
-	if now != elsewhere {
+	if now >= starting {
 		return now
 	}
 	told := b.commandLine()
 	// The entrypoints of Postgres images take bare options for those of the server.
 	options := strings.HasPrefix(told, "-") && b.score() >= 2
-	if options || activityOf([]string{told}) != elsewhere {
+	if options || activityOf([]string{told}) >= starting {
 		return starting
 	}
-	return elsewhere
+	return now
 }
 
-// activityOf judges command lines one by one.
+// activityOf judges command lines one by one. That of an init, which stays, counts
+// only where there is nothing else.
 func activityOf(commands []string) activity {
 	found := elsewhere
 	for _, command := range commands {
-		program, _, _ := strings.Cut(command, " ")
-		switch base := path.Base(program); {
+		words := strings.Fields(command)
+		if len(words) == 0 || len(commands) > 1 && isInit(words[0]) {
+			continue
+		}
+		switch base := path.Base(words[0]); {
 		case base == "postgres" || base == "postmaster" || strings.HasPrefix(command, "postgres:"):
 			return serving
-		case strings.HasSuffix(command, "runc init"), // the engine has not begun with the command
-			strings.Contains(command, "postgres") || strings.Contains(command, "entrypoint") ||
-				base == "initdb" || base == "pg_ctl" || base == "patroni":
+		case isEngine(command):
+			found = max(found, undecided)
+		case strings.Contains(command, "entrypoint"):
+			found = max(found, ofEntrypoint(words))
+		case strings.Contains(command, "postgres") || base == "initdb" || base == "pg_ctl" || base == "patroni":
 			found = starting
 		}
 	}
 	return found
+}
+
+// ofEntrypoint judges an entrypoint by what it was given to run in the end: of one
+// without arguments that is its own business, and options are a server's.
+func ofEntrypoint(words []string) activity {
+	i := slices.IndexFunc(words, func(word string) bool { return strings.Contains(word, "entrypoint") })
+	given := strings.Join(words[i+1:], " ")
+	if given == "" || strings.HasPrefix(given, "-") || strings.Contains(given, "postgres") || strings.Contains(given, "patroni") {
+		return starting
+	}
+	return undecided
+}
+
+// isEngine says that a process is still the engine's own, which has not begun with
+// the container's command.
+func isEngine(command string) bool {
+	return strings.HasSuffix(command, "runc init") || strings.HasPrefix(command, "runc:[") || command == "/proc/self/exe init"
+}
+
+// isInit recognizes the programs that run another and adopt what it leaves.
+func isInit(program string) bool {
+	return slices.Contains([]string{"docker-init", "tini", "catatonit", "dumb-init"}, path.Base(program))
 }
 
 // entrypointAtWork says whether an entrypoint is still at work among a container's
@@ -194,10 +223,7 @@ func activityOf(commands []string) activity {
 func entrypointAtWork(commands []string) bool {
 	return slices.ContainsFunc(commands, func(command string) bool {
 		words := strings.Fields(command)
-		if len(words) == 0 || slices.Contains([]string{"docker-init", "tini", "catatonit", "dumb-init"}, path.Base(words[0])) {
-			return false
-		}
-		return strings.Contains(command, "entrypoint")
+		return len(words) > 0 && !isInit(words[0]) && strings.Contains(command, "entrypoint")
 	})
 }
 

@@ -52,6 +52,14 @@ func TestActivity(t *testing.T) {
 		"/sbin/docker-init -- docker-entrypoint.sh postgres|postgres: walwriter": serving,
 		"bash /usr/local/bin/docker-entrypoint.sh postgres|sleep 1":              starting,
 		"/sbin/docker-init -- docker-entrypoint.sh postgres|initdb -D /x":        starting,
+		"/bin/bash /scripts/docker-entrypoint.sh":                                starting,
+		"bash /usr/local/bin/docker-entrypoint.sh sleep 600":                     undecided,
+		"bash /opt/bitnami/scripts/postgresql/entrypoint.sh sleep 600":           undecided,
+		"runc init":           undecided,
+		"runc:[2:INIT]":       undecided,
+		"/proc/self/exe init": undecided,
+		"/sbin/docker-init -- docker-entrypoint.sh sleep 600":           undecided,
+		"/sbin/docker-init -- docker-entrypoint.sh sleep 600|sleep 600": elsewhere,
 		"sleep 600":                  elsewhere,
 		"/sbin/docker-init -- nginx": elsewhere,
 	} {
@@ -66,12 +74,22 @@ func TestActivityRightAfterTheStart(t *testing.T) {
 		"docker-entrypoint.sh postgres -c fsync=off":                                           starting,
 		"/opt/bitnami/scripts/postgresql/entrypoint.sh /opt/bitnami/scripts/postgresql/run.sh": starting,
 		"docker-entrypoint.sh -c fsync=off":                                                    starting,
-		"docker-entrypoint.sh sleep 600":                                                       elsewhere,
-		"nginx":                                                                                elsewhere,
+		"tini -- docker-entrypoint.sh postgres":                                                starting,
+		"docker-entrypoint.sh sleep 600":                                                       undecided,
+		"nginx":                                                                                undecided,
 	} {
-		if got := inspected("postgres", command, []string{"PG_MAJOR=17"}, nil).activity([]string{"/proc/self/exe init"}); got != want {
-			t.Errorf("%s: %v, want %v", command, got, want)
+		b := inspected("postgres", command, []string{"PG_MAJOR=17"}, nil)
+		for _, first := range []string{"/proc/self/exe init", "runc init", "bash " + command} {
+			if strings.HasPrefix(first, "bash") && !strings.Contains(first, "entrypoint") {
+				continue
+			}
+			if got := b.activity([]string{first}); got != want {
+				t.Errorf("%s, of which %q runs: %v, want %v", command, first, got, want)
+			}
 		}
+	}
+	if got := inspected("postgres", "docker-entrypoint.sh sleep 600", nil, nil).activity([]string{"sleep 600"}); got != elsewhere {
+		t.Errorf("sleep: %v", got)
 	}
 }
 

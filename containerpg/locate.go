@@ -192,12 +192,9 @@ func (e *Engine) inspect(ctx context.Context, id string) (box, error) {
 }
 
 // isPostgres says whether a container's configuration and processes show a
-// Postgres server, up or starting.
+// Postgres server, up or starting. One that may yet run anything is none.
 func (e *Engine) isPostgres(ctx context.Context, b box) bool {
-	commands, known := e.processes(ctx, b.id)
-	if !known {
-		return b.score() >= 2
-	}
+	commands, _ := e.processes(ctx, b) // where nothing is known of them, what it was told to run counts
 	switch b.activity(commands) {
 	case serving:
 		return true

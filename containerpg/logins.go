@@ -77,27 +77,6 @@ func (v *visit) notPostgres(ctx context.Context) error {
 	return &NotPostgresError{Name: v.box.name, Command: v.box.commandLine()}
 }
 
-// processes lists the command lines of a container's processes; known is false
-// if the engine cannot tell.
-func (e *Engine) processes(ctx context.Context, id string) (commands []string, known bool) {
-	for _, args := range [][]string{{"-eo", "pid,args"}, nil} {
-		top, err := e.docker.ContainerTop(ctx, id, args)
-		if err != nil {
-			continue
-		}
-		column := slices.IndexFunc(top.Titles, func(title string) bool { return title == "COMMAND" || title == "CMD" || title == "ARGS" })
-		for _, process := range top.Processes {
-			if column >= 0 && column < len(process) {
-				commands = append(commands, process[column])
-			}
-		}
-		if len(commands) > 0 {
-			return commands, true
-		}
-	}
-	return nil, false
-}
-
 // lookupEnv answers a function that reads a variable of the container, or the
 // file that the variable with _FILE added names. A file is read once. That it
 // cannot be read is noted: another source may do, and if none does the user is told.

@@ -24,7 +24,7 @@ type visit struct {
 
 // once tries every address with every login.
 func (v *visit) once(ctx context.Context) (*Server, error) {
-	commands, told := v.e.processes(ctx, v.box.id)
+	commands, told := v.e.processes(ctx, v.box)
 	doing := v.box.activity(commands)
 	if told && doing == elsewhere {
 		return nil, v.notPostgres(ctx)
@@ -32,7 +32,7 @@ func (v *visit) once(ctx context.Context) (*Server, error) {
 	v.commands = commands
 	// An entrypoint that is still at work may yet run something else, and may look
 	// at the postmaster.pid of a server that was killed.
-	preparing := told && doing == starting
+	preparing := told && (doing == starting || doing == undecided)
 	master, read := v.e.readPostmaster(ctx, v.box, commands)
 	master.settled = told && doing == serving && !entrypointAtWork(commands)
 	if read && !preparing && !master.listening() {

@@ -61,12 +61,13 @@ func (endless) Read(p []byte) (int, error) { return copy(p, "a row of a table\n"
 // tunnelsIn counts the processes in a container that carry tunnels.
 func tunnelsIn(t *testing.T, e *Engine, id string) int {
 	t.Helper()
-	commands, known := e.processes(t.Context(), id)
-	if !known {
+	list := e.top(t.Context(), id)
+	if len(list) == 0 {
 		t.Fatal("the processes of the container are not known")
 	}
 	n := 0
-	for _, command := range commands {
+	for _, p := range list {
+		command := p.command
 		if strings.Contains(command, "perl -e") || strings.Contains(command, "bash -c") || strings.HasPrefix(command, "cat") ||
 			strings.Contains(command, "psql") || strings.Contains(command, "zstd") || strings.Contains(command, "gzip") {
 			n++
