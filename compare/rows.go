@@ -14,6 +14,7 @@ import (
 
 	"github.com/pgberth/pgberth/internal/copywire"
 	"github.com/pgberth/pgberth/internal/definitions"
+	"github.com/pgberth/pgberth/internal/session"
 	"github.com/pgberth/pgberth/progress"
 )
 
@@ -148,12 +149,12 @@ func (c *comparison) work(ctx context.Context, queue <-chan *unit, r *rowReport)
 	if err != nil {
 		return fmt.Errorf("compare %s: %w", c.pair.from.endpoint.Name, err)
 	}
-	defer hangUp(ctx, from)
+	defer session.HangUp(ctx, from)
 	to, err := c.pair.to.open(ctx)
 	if err != nil {
 		return fmt.Errorf("compare %s: %w", c.pair.to.endpoint.Name, err)
 	}
-	defer hangUp(ctx, to)
+	defer session.HangUp(ctx, to)
 	for u := range queue {
 		started := time.Now()
 		c.opts.Reporter.Report(progress.UnitStart{Phase: PhaseRows, Object: u.object, Bytes: u.bytes})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
@@ -68,18 +67,8 @@ func (p pair) both(do func(*side) error) error {
 
 func (p pair) close(ctx context.Context) {
 	for _, s := range []*side{p.from, p.to} {
-		hangUp(ctx, s.leader)
+		session.HangUp(ctx, s.leader)
 	}
-}
-
-// hangUp ends a session, and with it its transaction, which has nothing to lose.
-func hangUp(ctx context.Context, conn *pgx.Conn) {
-	if conn == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	_ = conn.Close(ctx)
 }
 
 // commonEncoding returns the encoding that both databases' text can be sent
@@ -150,7 +139,7 @@ func (s *side) open(ctx context.Context) (*pgx.Conn, error) {
 		_, err = conn.Exec(ctx, "SET TRANSACTION SNAPSHOT "+literal(s.snapshot))
 	}
 	if err != nil {
-		hangUp(ctx, conn)
+		session.HangUp(ctx, conn)
 		return nil, fmt.Errorf("join the snapshot: %w", err)
 	}
 	return conn, nil

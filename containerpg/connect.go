@@ -10,7 +10,6 @@ import (
 	"net"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -183,12 +182,4 @@ func (s *Server) interrogate(ctx context.Context, conn *pgx.Conn) error {
 		return fmt.Errorf("list databases: %w", err)
 	}
 	return nil
-}
-
-// hangUp closes a connection that is no longer needed; the server notices a
-// client that leaves without a word just as well.
-func hangUp(ctx context.Context, conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	_ = conn.Close(ctx)
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/pgberth/pgberth/internal/owner"
 	"github.com/pgberth/pgberth/internal/pgtest"
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 func TestMain(m *testing.M) {
@@ -95,7 +96,7 @@ func mustAnswer(t *testing.T, s *Server, database string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer hangUp(t.Context(), conn)
+	defer session.HangUp(t.Context(), conn)
 	var got string
 	if err := conn.QueryRow(t.Context(), "select current_database()").Scan(&got); err != nil || got != database {
 		t.Errorf("connected to %q, %v; want %q", got, err, database)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 // A visit is an attempt to reach the server in one container.
@@ -130,7 +132,7 @@ func (v *visit) tryAddress(ctx context.Context, a address, logins []login, maste
 		conn, config, used, err := v.tryLogin(ctx, a, l, master)
 		if err == nil {
 			s, err := v.introduce(ctx, conn, config, used, l, master)
-			hangUp(ctx, conn)
+			session.HangUp(ctx, conn)
 			return s, err
 		}
 		last = err

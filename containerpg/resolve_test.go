@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgberth/pgberth/internal/pgtest"
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 func TestResolveByEveryName(t *testing.T) {
@@ -287,7 +288,7 @@ func TestTLSOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hangUp(t.Context(), conn)
+	session.HangUp(t.Context(), conn)
 }
 
 func TestResolveErrors(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgberth/pgberth/internal/owner"
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 // A ThrowawaySpec is a server for one use.
@@ -221,7 +222,7 @@ func (t *Throwaway) connect(ctx context.Context, info container.InspectResponse,
 		if err != nil {
 			return fmt.Errorf("connect to the throwaway server at %s: %s", settings.IPAddress, reason(err))
 		}
-		hangUp(ctx, conn)
+		session.HangUp(ctx, conn)
 		t.config = config
 		return nil
 	}

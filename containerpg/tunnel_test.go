@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgberth/pgberth/internal/pgtest"
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 // copyForever is the environment variable that makes the test binary copy out
@@ -136,7 +137,7 @@ func tunnelBytes(t *testing.T, s *Server) {
 			if err != nil {
 				return err
 			}
-			defer hangUp(t.Context(), conn)
+			defer session.HangUp(t.Context(), conn)
 			for size := 1; size < 8<<20; size = size*5 + 3 {
 				sent := bytes.Repeat([]byte{0, 1, 255, '\n', 'x'}, size/5+1)
 				var back []byte
@@ -159,7 +160,7 @@ func tunnelCancel(t *testing.T, s *Server, pg *pgtest.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer hangUp(t.Context(), conn)
+	defer session.HangUp(t.Context(), conn)
 	ended := make(chan error, 1)
 	go func() {
 		_, err := conn.Exec(ctx, "select pg_sleep(600) as tunnel_cancel")
@@ -221,7 +222,7 @@ func tunnelFatal(t *testing.T, s *Server, pg *pgtest.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer hangUp(t.Context(), conn)
+	defer session.HangUp(t.Context(), conn)
 	pg.Exec(t, "postgres", fmt.Sprintf("select pg_terminate_backend(%d)", conn.PgConn().PID()))
 	var server *pgconn.PgError
 	if _, err := conn.Exec(t.Context(), "select 1"); !errors.As(err, &server) || server.Code != "57P01" {
@@ -343,7 +344,7 @@ func TestRelay(t *testing.T) {
 	if err := relay.Close(); err != nil { // with a connection open
 		t.Error(err)
 	}
-	hangUp(t.Context(), conn)
+	session.HangUp(t.Context(), conn)
 	if _, err := os.Stat(relay.Dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket's folder: %v", err)
 	}

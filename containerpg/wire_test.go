@@ -41,7 +41,7 @@ func TestWire(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer hangUp(t.Context(), conn)
+		defer session.HangUp(t.Context(), conn)
 		if _, err := conn.PgConn().Exec(t.Context(), sql).ReadAll(); err != nil {
 			t.Fatal(err)
 		}

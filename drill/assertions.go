@@ -17,6 +17,7 @@ import (
 
 	"github.com/pgberth/pgberth/archive"
 	"github.com/pgberth/pgberth/internal/human"
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 // An Assertion is a query of the user's, and what it must give.
@@ -230,7 +231,7 @@ func (d *drill) assert(ctx context.Context, a *Assertion, c *Check) error {
 	if err != nil {
 		return err
 	}
-	defer hangUp(ctx, conn)
+	defer session.HangUp(ctx, conn)
 	// As an application would write it: without schemas, in UTF-8.
 	setup := "RESET search_path; SET row_security = on; SET client_encoding = 'UTF8'"
 	if a.As != "" {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 // A Status is what became of a check.
@@ -68,7 +70,7 @@ func (d *drill) check(ctx context.Context) error {
 	if err != nil {
 		return d.blame(ctx, err)
 	}
-	defer hangUp(ctx, conn)
+	defer session.HangUp(ctx, conn)
 	for _, step := range []func(context.Context, *pgx.Conn) error{
 		d.checkRoles, d.checkDefinitions, d.checkCollations, d.checkSequences, d.checkRows, d.checkLargeObjects,
 		d.checkAssertions, d.checkSmoke, d.checkBtrees,

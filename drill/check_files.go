@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgberth/pgberth/archive"
 	"github.com/pgberth/pgberth/internal/human"
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 // checkFiles reads the backup as it is stored. What it finds wrong ends the drill: nothing else is worth asking.
@@ -87,7 +88,7 @@ func (d *drill) createUnknownRoles(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer hangUp(ctx, conn)
+	defer session.HangUp(ctx, conn)
 	for _, role := range archive.RolesNamed(d.source.archive.TOC().Entries, archive.RestoreOptions{}) {
 		var exists bool
 		if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1)`, role).Scan(&exists); err != nil {
@@ -109,7 +110,7 @@ func (d *drill) disableEventTriggers(ctx context.Context) error {
 	if err != nil {
 		return d.blame(ctx, err)
 	}
-	defer hangUp(ctx, conn)
+	defer session.HangUp(ctx, conn)
 	var sql string
 	if err := conn.QueryRow(ctx, `
 SELECT COALESCE(pg_catalog.string_agg(pg_catalog.format('ALTER EVENT TRIGGER %I DISABLE', evtname), '; '), '') FROM pg_catalog.pg_event_trigger`).Scan(&sql); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgberth/pgberth/archive"
 	"github.com/pgberth/pgberth/internal/copywire"
+	"github.com/pgberth/pgberth/internal/session"
 	"github.com/pgberth/pgberth/progress"
 	"github.com/pgberth/pgberth/restore"
 )
@@ -155,7 +156,7 @@ func (d *drill) readRows(ctx context.Context, units []*rowsUnit) error {
 			if err != nil {
 				return err
 			}
-			defer hangUp(ctx, conn)
+			defer session.HangUp(ctx, conn)
 			// The text that was hashed is in the source's encoding.
 			if _, err := conn.Exec(ctx, "SET client_encoding = "+archive.QuoteLiteral(d.source.archive.TOC().Encoding())); err != nil {
 				return err

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgberth/pgberth/archive"
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 // checkSmoke reads, as the application's role, a row of everything that the role may read: tables and views.
@@ -20,7 +21,7 @@ func (d *drill) checkSmoke(ctx context.Context, _ *pgx.Conn) error {
 		if err != nil {
 			return err
 		}
-		defer hangUp(ctx, conn)
+		defer session.HangUp(ctx, conn)
 		if _, err := conn.PgConn().Exec(ctx, "SET row_security = on; SET SESSION AUTHORIZATION "+archive.QuoteIdent(d.SmokeAs)).ReadAll(); err != nil {
 			text, ok := sqlError(err)
 			if ok {

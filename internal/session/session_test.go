@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -209,6 +210,30 @@ func TestCancel(t *testing.T) {
 		t.Error("no error")
 	}
 	await("0")
+}
+
+// A session is ended on both sides, also when the caller's context has ended; a server that does not answer is not waited for.
+func TestHangUp(t *testing.T) {
+	defer session.SetHangUpTimeout(100 * time.Millisecond)()
+	host := pgtest.Host(t)
+	session.HangUp(t.Context(), nil)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	conn := open(t, host, "postgres", session.Options{})
+	session.HangUp(ended, conn)
+	if !conn.IsClosed() {
+		t.Error("the session is open")
+	}
+	silent := open(t, host, "postgres", session.Options{})
+	pid := int(silent.PgConn().PID())
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
+	session.HangUp(t.Context(), silent) // returns
+	if !silent.IsClosed() {
+		t.Error("the session with a server that does not answer is open")
+	}
 }
 
 func TestConnectErrors(t *testing.T) {
