@@ -52,7 +52,10 @@ func (c *Created) Remove(ctx context.Context) error {
 	return c.remove(ctx)
 }
 
-const removeTimeout = time.Minute
+const (
+	removeTimeout = time.Minute
+	volumeTimeout = 10 * time.Second
+)
 
 // shmSize is what parallel queries of a server of its own may use; it takes up
 // memory only when it is used.
@@ -178,11 +181,20 @@ func writePassword(path, password string) error {
 	return nil
 }
 
+// removeVolume removes a volume, which a container that is just going may still hold: the
+// engine forgets the container first.
 func (e *Engine) removeVolume(ctx context.Context, name string) error {
-	if err := e.docker.VolumeRemove(ctx, name, false); err != nil && !errdefs.IsNotFound(err) {
-		return fmt.Errorf("remove volume %q: %w", name, err)
+	ctx, cancel := context.WithTimeout(ctx, volumeTimeout)
+	defer cancel()
+	for {
+		err := e.docker.VolumeRemove(ctx, name, false)
+		if err == nil || errdefs.IsNotFound(err) {
+			return nil
+		}
+		if !errdefs.IsConflict(err) || pause(ctx, 50*time.Millisecond) != nil {
+			return fmt.Errorf("remove volume %q: %w; docker volume rm %s", name, err, name)
+		}
 	}
-	return nil
 }
 
 // volumes are the names of those there are.

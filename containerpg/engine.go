@@ -49,6 +49,7 @@ type docker interface {
 	ContainerStop(ctx context.Context, id string, options container.StopOptions) error
 	ContainerRestart(ctx context.Context, id string, options container.StopOptions) error
 	CopyToContainer(ctx context.Context, id, path string, content io.Reader, options container.CopyToContainerOptions) error
+	ContainerRename(ctx context.Context, id, name string) error
 	ContainerRemove(ctx context.Context, id string, options container.RemoveOptions) error
 
 	NetworkCreate(ctx context.Context, name string, options network.CreateOptions) (network.CreateResponse, error)

@@ -281,15 +281,23 @@ func (t *Throwaway) logLines() error {
 	return nil
 }
 
-// Keep lets the server live on after this program, and says how to look in and how to remove it.
-func (t *Throwaway) Keep() (look, remove string, err error) {
+// keptPrefix begins the names of the containers that Keep has let live. Labels say the same for ever.
+const keptPrefix = "pgberth-drill-kept-"
+
+// Keep lets the server live on after this program, and says how to look in and how to remove it. Reap leaves
+// it, with its volume and its network.
+func (t *Throwaway) Keep(ctx context.Context) (look, remove string, err error) {
+	name := keptPrefix + strings.ToLower(rand.Text()[:12])
+	if err := t.engine.docker.ContainerRename(ctx, t.ID, name); err != nil {
+		return "", "", fmt.Errorf("let the throwaway server live: %w", err)
+	}
 	if _, err := io.WriteString(t.lifeline.Conn, "keep\n"); err != nil {
 		return "", "", fmt.Errorf("let the throwaway server live: %w", err)
 	}
 	t.stopLog()
 	<-t.logEnded
-	return fmt.Sprintf("docker exec -it %.12s psql -U %s", t.ID, t.config.User),
-		fmt.Sprintf("docker rm -fv %.12s && docker network rm %.12s", t.ID, t.network), nil
+	return fmt.Sprintf("docker exec -it %s psql -U %s", name, t.config.User),
+		fmt.Sprintf("docker rm -fv %s && docker network rm %.12s", name, t.network), nil
 }
 
 // Remove removes container, volumes and network, whether ctx is done or not. It may be called again.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
@@ -14,18 +16,40 @@ import (
 )
 
 // Reap removes the throwaway servers of runs on this machine that are dead, with their volumes and
-// networks, and says what it removed. Those of living runs are left alone.
+// networks, and says what it removed; what it could not remove is in the error. Those of living runs, and
+// those that were kept, are left alone. Of a run that was killed a moment ago the engine may still be
+// making something, which the next Reap finds.
 func (e *Engine) Reap(ctx context.Context) (removed []string, err error) {
 	marked := filters.NewArgs(filters.Arg("label", labelDrill))
+	var errs []error
+	remove := func(what string, remove func(context.Context) error) {
+		bounded, cancel := context.WithTimeout(ctx, cleanupTimeout)
+		defer cancel()
+		if err := remove(bounded); err != nil {
+			errs = append(errs, err)
+			return
+		}
+		removed = append(removed, what)
+	}
 	containers, err := e.docker.ContainerList(ctx, container.ListOptions{All: true, Filters: marked})
 	if err != nil {
 		return nil, fmt.Errorf("list throwaway servers: %w", err)
 	}
-	var errs []error
+	kept := map[string]bool{} // IDs of networks and names of volumes
 	for _, c := range containers {
+		if slices.ContainsFunc(c.Names, func(name string) bool { return strings.HasPrefix(name, "/"+keptPrefix) }) {
+			for _, m := range c.Mounts {
+				kept[m.Name] = true
+			}
+			if c.NetworkSettings != nil {
+				for _, n := range c.NetworkSettings.Networks {
+					kept[n.NetworkID] = true
+				}
+			}
+			continue
+		}
 		if owner.Dead(c.Labels[labelDrill]) {
-			errs = append(errs, e.remove(ctx, c.ID))
-			removed = append(removed, fmt.Sprintf("container %.12s", c.ID))
+			remove(fmt.Sprintf("container %.12s", c.ID), func(ctx context.Context) error { return e.remove(ctx, c.ID) })
 		}
 	}
 	networks, err := e.docker.NetworkList(ctx, network.ListOptions{Filters: marked})
@@ -33,9 +57,8 @@ func (e *Engine) Reap(ctx context.Context) (removed []string, err error) {
 		return removed, errors.Join(append(errs, fmt.Errorf("list networks of throwaway servers: %w", err))...)
 	}
 	for _, n := range networks {
-		if owner.Dead(n.Labels[labelDrill]) {
-			errs = append(errs, e.removeNetwork(ctx, n.ID))
-			removed = append(removed, "network "+n.Name)
+		if owner.Dead(n.Labels[labelDrill]) && !kept[n.ID] {
+			remove("network "+n.Name, func(ctx context.Context) error { return e.removeNetwork(ctx, n.ID) })
 		}
 	}
 	volumes, err := e.docker.VolumeList(ctx, volume.ListOptions{Filters: marked})
@@ -43,12 +66,8 @@ func (e *Engine) Reap(ctx context.Context) (removed []string, err error) {
 		return removed, errors.Join(append(errs, fmt.Errorf("list volumes of throwaway servers: %w", err))...)
 	}
 	for _, v := range volumes.Volumes {
-		if owner.Dead(v.Labels[labelDrill]) {
-			if err := e.docker.VolumeRemove(ctx, v.Name, true); err != nil {
-				errs = append(errs, fmt.Errorf("remove volume %s: %w", v.Name, err))
-				continue
-			}
-			removed = append(removed, fmt.Sprintf("volume %.12s", v.Name))
+		if owner.Dead(v.Labels[labelDrill]) && !kept[v.Name] {
+			remove(fmt.Sprintf("volume %.12s", v.Name), func(ctx context.Context) error { return e.removeVolume(ctx, v.Name) })
 		}
 	}
 	return removed, errors.Join(errs...)

@@ -143,7 +143,7 @@ func (d *drill) start(ctx context.Context) error {
 // leave removes the server, or lets one in which something is to be looked at live.
 func (d *drill) leave(ctx context.Context) error {
 	if d.KeepOnFailure && d.report.Verdict != Passed && ctx.Err() == nil {
-		look, remove, err := d.server.Keep()
+		look, remove, err := d.server.Keep(ctx)
 		if err == nil {
 			d.report.Kept = &Kept{Look: look, Remove: remove}
 			return nil

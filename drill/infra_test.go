@@ -2,6 +2,7 @@ package drill_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -145,26 +146,52 @@ func TestInterrupted(t *testing.T) {
 	left(t, nil)
 }
 
-// A server is kept on request, and only when the drill did not pass.
+// A server is kept on request, and only when the drill did not pass: until its user removes it.
 func TestKeepOnFailure(t *testing.T) {
 	host := pgtest.Host(t)
 	db := host.CreateDB(t, "TEMPLATE template0")
 	host.Exec(t, db, "CREATE TABLE t (id int)")
-	o := options(dumped(t, host, db))
+	path := dumped(t, host, db)
+	o := options(path)
 	o.KeepOnFailure = true
 	if r := run(t, o); r.Verdict != drill.Passed || r.Kept != nil {
 		t.Errorf("%s, kept %v", r.Verdict, r.Kept)
 	}
 	left(t, nil)
-	o.Assertions = assertions(t, "checks:\n  - sql: SELECT * FROM t\n    rows: 1")
-	r := run(t, o)
-	if r.Verdict != drill.Rejected || r.Kept == nil {
-		t.Fatalf("%s, kept %v", r.Verdict, r.Kept)
+	checks := filepath.Join(t.TempDir(), "checks.yaml")
+	if err := os.WriteFile(checks, []byte("checks:\n  - sql: SELECT * FROM t\n    rows: 1\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	for _, command := range []string{r.Kept.Look + " -c 'SELECT 1' " + db, r.Kept.Remove} {
-		if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
-			t.Errorf("%s: %v\n%s", command, err, out)
-		}
+	pgtest.SharedContainer(t, 17) // skips where there can be none
+	for _, kind := range []string{"local", "docker"} {
+		t.Run(kind, func(t *testing.T) {
+			args := []string{"drill", path, "--keep-on-failure", "--checks", checks, "--json", "--server", kind}
+			status, stdout, stderr := pgtest.Status(t, pgtest.Pgberth(t, args...))
+			var r drill.Report
+			for line := range strings.Lines(stdout) {
+				if strings.Contains(line, `"verdict"`) {
+					if err := json.Unmarshal([]byte(line), &r); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if status != 21 || r.Kept == nil {
+				t.Fatalf("status %d, kept %v\n%s%s", status, r.Kept, stdout, stderr)
+			}
+			look := strings.Replace(r.Kept.Look, "-it", "-i", 1) + " -c 'SELECT 1' " + db
+			shell := func(command string) {
+				t.Helper()
+				if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
+					t.Errorf("%s: %v\n%s", command, err, out)
+				}
+			}
+			shell(look)
+			if status, stdout, stderr := pgtest.Status(t, pgtest.Pgberth(t, "drill", "--reap")); status != 0 { // which may find what others have left
+				t.Errorf("reap: status %d\n%s%s", status, stdout, stderr)
+			}
+			shell(look)
+			shell(r.Kept.Remove)
+		})
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -20,6 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pgberth/pgberth/internal/conninfo"
+	"github.com/pgberth/pgberth/internal/localpg"
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 // localPrefix begins the names of the folders of local servers.
@@ -27,7 +28,7 @@ const localPrefix = "pgberth-drill-server-"
 
 const localWait = 2 * time.Minute
 
-// guard runs the server and ends it when standard input ends: when the program at the other end is gone. A line lets the
+// guard runs a program, the server or what makes its files, and ends it when standard input ends: when the program at the other end is gone. A line lets the
 // server live. The folder of an abandoned server, which nobody waits for any more, goes with it.
 const guard = `dir=$1
 shift
@@ -72,7 +73,7 @@ func Local(ctx context.Context, want ServerSpec) (_ Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	account, err := unprivileged()
+	account, err := localpg.Unprivileged()
 	if err != nil {
 		return nil, err
 	}
@@ -106,56 +107,27 @@ func Local(ctx context.Context, want ServerSpec) (_ Server, err error) {
 
 // serverPrograms finds the folder of the server programs of a version.
 func serverPrograms(ctx context.Context, major int) (string, error) {
-	dirs := []string{fmt.Sprintf("/usr/lib/postgresql/%d/bin", major), fmt.Sprintf("/usr/pgsql-%d/bin", major),
-		fmt.Sprintf("/opt/homebrew/opt/postgresql@%d/bin", major), fmt.Sprintf("/usr/local/opt/postgresql@%d/bin", major)}
-	if path, err := exec.LookPath("postgres"); err == nil {
-		dirs = append(dirs, filepath.Dir(path))
-	}
-	for _, dir := range dirs {
-		out, err := exec.CommandContext(ctx, filepath.Join(dir, "postgres"), "--version").Output()
-		if err != nil {
-			continue
-		}
-		_, version, _ := strings.Cut(string(out), "(PostgreSQL) ")
-		if n, _, _ := strings.Cut(version, "."); n == strconv.Itoa(major) {
-			return dir, nil
+	for _, found := range localpg.Find(ctx) {
+		if found.Major == major {
+			return found.Dir, nil
 		}
 	}
 	return "", fmt.Errorf("this host has no server programs of PostgreSQL %d; apt-get install postgresql-%d, or --server docker", major, major)
-}
-
-// unprivileged returns whom the server runs as: nil for the caller, or for root an account that is not.
-func unprivileged() (*syscall.Credential, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	for _, name := range []string{"postgres", "nobody"} {
-		u, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, err := strconv.ParseUint(u.Uid, 10, 32)
-		if err != nil {
-			return nil, err
-		}
-		gid, err := strconv.ParseUint(u.Gid, 10, 32)
-		if err != nil {
-			return nil, err
-		}
-		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
-	}
-	return nil, errors.New("root may not run a server, and there is no user postgres or nobody to run it")
 }
 
 func (s *localServer) data() string { return filepath.Join(s.dir, "data") }
 func (s *localServer) log() string  { return filepath.Join(s.dir, "log") }
 
 func (s *localServer) initialize(ctx context.Context, bin string, account *syscall.Credential) error {
-	initdb := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", s.data(), "-U", s.config.User, "--auth=trust", "--encoding=UTF8", "--locale=C",
+	initdb := s.guarded(account, filepath.Join(bin, "initdb"), "-D", s.data(), "-U", s.config.User, "--auth=trust", "--encoding=UTF8", "--locale=C",
 		"--no-sync", "--no-instructions")
-	initdb.Dir, initdb.Env, initdb.SysProcAttr = s.dir, localEnv(), &syscall.SysProcAttr{Credential: account, Setpgid: true}
 	var output bytes.Buffer
 	initdb.Stdout, initdb.Stderr = &output, &output
+	lifeline, err := initdb.StdinPipe()
+	if err != nil {
+		return fmt.Errorf("initdb: %w", err)
+	}
+	defer context.AfterFunc(ctx, func() { _ = lifeline.Close() })()
 	if err := initdb.Run(); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -168,13 +140,20 @@ func (s *localServer) initialize(ctx context.Context, bin string, account *sysca
 	return nil
 }
 
+// guarded is a program under the guard, as the user that runs the server.
+func (s *localServer) guarded(account *syscall.Credential, program string, args ...string) *exec.Cmd {
+	cmd := exec.Command("/bin/sh", append([]string{"-c", guard, "pgberth-drill", s.dir, program}, args...)...)
+	// A group of its own: an interrupt from the terminal is for this program, which ends the server.
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = s.dir, localEnv(), &syscall.SysProcAttr{Credential: account, Setpgid: true}
+	return cmd
+}
+
 func localEnv() []string {
 	return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"}
 }
 
 func (s *localServer) start(bin string, account *syscall.Credential, settings []string) error {
-	args := []string{"-c", guard, "pgberth-drill", s.dir, filepath.Join(bin, "postgres"), "-D", s.data(), "-k", s.dir, "-p", "5432", "-c", "listen_addresses=",
-		"-c", "unix_socket_permissions=0700"}
+	args := []string{"-D", s.data(), "-k", s.dir, "-p", "5432", "-c", "listen_addresses=", "-c", "unix_socket_permissions=0700"}
 	for _, setting := range settings {
 		args = append(args, "-c", setting)
 	}
@@ -183,9 +162,7 @@ func (s *localServer) start(bin string, account *syscall.Credential, settings []
 		return fmt.Errorf("start the local server: %w", err)
 	}
 	defer log.Close()
-	s.command = exec.Command("/bin/sh", args...)
-	// A group of its own: an interrupt from the terminal is for this program, which ends the server.
-	s.command.Dir, s.command.Env, s.command.SysProcAttr = s.dir, localEnv(), &syscall.SysProcAttr{Credential: account, Setpgid: true}
+	s.command = s.guarded(account, filepath.Join(bin, "postgres"), args...)
 	s.command.Stdout, s.command.Stderr = log, log
 	if s.input, err = s.command.StdinPipe(); err != nil {
 		return fmt.Errorf("start the local server: %w", err)
@@ -209,7 +186,7 @@ func (s *localServer) await(ctx context.Context) error {
 	for {
 		conn, err := pgx.ConnectConfig(ctx, s.config.Copy())
 		if err == nil {
-			hangUp(ctx, conn)
+			session.HangUp(ctx, conn)
 			return nil
 		}
 		select {
@@ -267,18 +244,26 @@ func (s *localServer) FreeDisk(context.Context) (int64, error) {
 // Info implements [Server].
 func (s *localServer) Info() ServerInfo { return ServerInfo{Kind: "local", Storage: "directory"} }
 
-// Keep implements [Server].
-func (s *localServer) Keep() (look, remove string, err error) {
-	// The guard looks for it when the server has ended, which may be at once.
-	if err := os.WriteFile(filepath.Join(s.dir, "abandoned"), nil, 0o600); err != nil {
-		return "", "", fmt.Errorf("let the local server live: %w", err)
-	}
-	if _, err := io.WriteString(s.input, "keep\n"); err != nil {
-		return "", "", fmt.Errorf("let the local server live: %w", err)
-	}
+// Keep implements [Server]. Without an owner the folder is nobody's to reap.
+func (s *localServer) Keep(context.Context) (look, remove string, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("let the local server live: %w", err)
+		}
+	}()
 	pid, err := os.ReadFile(filepath.Join(s.data(), "postmaster.pid"))
 	if err != nil {
-		return "", "", fmt.Errorf("let the local server live: %w", err)
+		return "", "", err
+	}
+	// The guard looks for it when the server has ended, which may be at once.
+	if err := os.WriteFile(filepath.Join(s.dir, "abandoned"), nil, 0o600); err != nil {
+		return "", "", err
+	}
+	if err := os.Remove(filepath.Join(s.dir, ownerFile)); err != nil {
+		return "", "", err
+	}
+	if _, err := io.WriteString(s.input, "keep\n"); err != nil {
+		return "", "", err
 	}
 	first, _, _ := strings.Cut(string(pid), "\n")
 	return fmt.Sprintf("psql -h %s -U %s", s.dir, s.config.User), "kill -INT " + first, nil
@@ -286,7 +271,7 @@ func (s *localServer) Keep() (look, remove string, err error) {
 
 // Remove implements [Server].
 func (s *localServer) Remove(context.Context) error {
-	if s.input != nil {
+	if s.ended != nil { // it was started
 		_ = s.input.Close() // which is what ends the server
 		<-s.ended
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -41,8 +43,8 @@ type Server interface {
 	Alive(ctx context.Context) error
 	FreeDisk(ctx context.Context) (int64, error)
 	Info() ServerInfo
-	// Keep lets the server live, and says how to look in and how to remove it.
-	Keep() (look, remove string, err error)
+	// Keep lets the server live, out of the way of Reap, and says how to look in and how to remove it.
+	Keep(ctx context.Context) (look, remove string, err error)
 	// Remove removes the server and all that came with it, whether ctx has ended or not.
 	Remove(ctx context.Context) error
 }
@@ -69,7 +71,7 @@ func (d *drill) describeServer(ctx context.Context) error {
 	if err != nil {
 		return infrastructure(err)
 	}
-	defer hangUp(ctx, conn)
+	defer session.HangUp(ctx, conn)
 	info := &d.report.Server
 	if err := conn.QueryRow(ctx, `
 SELECT pg_catalog.current_setting('server_version'), system_identifier::text FROM pg_catalog.pg_control_system()`).
@@ -96,8 +98,6 @@ SELECT pg_catalog.current_setting('server_version'), system_identifier::text FRO
 func (d *drill) connect(ctx context.Context, database string) (*pgx.Conn, error) {
 	return session.Open(ctx, d.server.Endpoint(database).Config, session.Options{})
 }
-
-func hangUp(ctx context.Context, conn *pgx.Conn) { _ = conn.Close(context.WithoutCancel(ctx)) }
 
 // ownerFile names, in a temporary folder, the process it belongs to.
 const ownerFile = "owner"
@@ -131,7 +131,7 @@ func Reap(ctx context.Context) (removed []string, err error) {
 				errs = append(errs, err)
 				continue
 			}
-			if err := os.RemoveAll(dir); err != nil {
+			if err := removeFolder(ctx, dir); err != nil {
 				errs = append(errs, err)
 				continue
 			}
@@ -139,4 +139,23 @@ func Reap(ctx context.Context) (removed []string, err error) {
 		}
 	}
 	return removed, errors.Join(errs...)
+}
+
+// removeFolder removes a folder in which a guard may just be ending what was still writing.
+func removeFolder(ctx context.Context, dir string) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := os.RemoveAll(dir)
+		if !errors.Is(err, syscall.ENOTEMPTY) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-tick.C:
+		}
+	}
 }

@@ -120,25 +120,26 @@ func runReap(cmd *cobra.Command, c *cli) error {
 		r := &resolver{cmd: cmd, c: c, reporter: reporter}
 		defer func() { err = errors.Join(err, r.Close()) }()
 		ctx := cmd.Context()
-		if removed, err = drill.Reap(ctx); err != nil {
+		removed, err = drill.Reap(ctx)
+		engine, engineErr := r.docker(ctx)
+		if engineErr != nil {
+			reporter.Report(progress.Warning{Object: "docker", Text: engineErr.Error(), Remedy: "with an engine, run this again if drills ran in containers"})
 			return err
 		}
-		engine, err := r.docker(ctx)
-		if err != nil {
-			reporter.Report(progress.Warning{Object: "docker", Text: err.Error(), Remedy: "with an engine, run this again if drills ran in containers"})
-			return nil
-		}
-		containers, err := engine.Reap(ctx)
+		containers, engineErr := engine.Reap(ctx)
 		removed = append(removed, containers...)
-		return err
+		return errors.Join(err, engineErr)
 	})
 	if c.json {
 		return errors.Join(err, writeJSON(c.stdout, "reaped", struct {
 			Removed []string `json:"removed"`
 		}{orEmpty(removed)}))
 	}
-	if len(removed) == 0 {
-		return errors.Join(err, c.print("nothing was left\n"))
+	switch {
+	case len(removed) == 0 && err != nil: // something was left, and still is
+		return err
+	case len(removed) == 0:
+		return c.print("nothing was left\n")
 	}
 	return errors.Join(err, c.print("removed "+strings.Join(removed, "\nremoved ")+"\n"))
 }

@@ -2,12 +2,12 @@ package pgtest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pgberth/pgberth/internal/localpg"
 )
 
 // dirPrefix starts the name of every temporary folder of a server; the process's number follows.
@@ -86,44 +88,15 @@ func BinDir(t testing.TB) string {
 }
 
 func findHost() (bin string, major int, err error) {
-	dirs := []string{os.Getenv("PGBERTH_TEST_BINDIR")}
-	if dirs[0] == "" {
-		dirs = nil
-		for _, pattern := range []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin"} {
-			found, _ := filepath.Glob(pattern) // the patterns are well formed
-			dirs = append(dirs, found...)
-		}
-		if path, err := exec.LookPath("postgres"); err == nil {
-			dirs = append(dirs, filepath.Dir(path))
-		}
-	}
-	for _, dir := range dirs {
-		out, err := exec.Command(filepath.Join(dir, "postgres"), "--version").Output()
-		if err != nil {
-			continue
-		}
-		if m := parseMajor(string(out)); m > major {
-			bin, major = dir, m
-		}
+	if dir := os.Getenv("PGBERTH_TEST_BINDIR"); dir != "" {
+		bin, major = dir, localpg.Major(context.Background(), dir)
+	} else if found := localpg.Find(context.Background()); len(found) > 0 {
+		bin, major = found[0].Dir, found[0].Major
 	}
 	if major == 0 {
 		return "", 0, errNoPostgres
 	}
 	return bin, major, nil
-}
-
-// parseMajor reads the 15 in "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)".
-func parseMajor(version string) int {
-	_, rest, _ := strings.Cut(version, "(PostgreSQL) ")
-	digits := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
-	if digits < 0 {
-		return 0
-	}
-	major, err := strconv.Atoi(rest[:digits])
-	if err != nil {
-		return 0
-	}
-	return major
 }
 
 func startHost(settings []string) (*Server, error) {
@@ -140,7 +113,7 @@ func startCluster(password string, settings []string, fill func(*hostServer) err
 	if err != nil {
 		return nil, err
 	}
-	account, err := unprivileged()
+	account, err := localpg.Unprivileged()
 	if err != nil {
 		return nil, err
 	}
@@ -175,29 +148,6 @@ func startCluster(password string, settings []string, fill func(*hostServer) err
 		return nil, errors.Join(err, h.remove())
 	}
 	return s, nil
-}
-
-// unprivileged returns whom the server runs as: nil for the caller, or an account that is not root.
-func unprivileged() (*syscall.Credential, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	for _, name := range []string{"postgres", "nobody"} {
-		u, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, err := strconv.ParseUint(u.Uid, 10, 32)
-		if err != nil {
-			return nil, err
-		}
-		gid, err := strconv.ParseUint(u.Gid, 10, 32)
-		if err != nil {
-			return nil, err
-		}
-		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
-	}
-	return nil, errors.New("root may not run a server, and there is no user postgres or nobody")
 }
 
 // A hostServer is a cluster on the host and its postmaster.
