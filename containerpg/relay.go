@@ -35,8 +35,7 @@ const relayPrefix = "pgberth-relay-"
 
 // Relay starts to listen.
 func (s *Server) Relay() (*Relay, error) {
-	sweepRelays()
-	dir, err := os.MkdirTemp("", fmt.Sprintf("%s%d-", relayPrefix, os.Getpid()))
+	dir, err := newSocketDir(relayPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("make a socket that leads to container %q: %w", s.Name, err)
 	}
@@ -97,14 +96,19 @@ func (r *Relay) Close() error {
 	return errors.Join(err, os.RemoveAll(r.Dir))
 }
 
-// sweepRelays removes the folders of programs that were killed.
-func sweepRelays() {
-	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), relayPrefix+"*"))
+// newSocketDir makes a folder for sockets that only this user may enter, and removes those that programs which were killed have left.
+func newSocketDir(prefix string) (string, error) {
+	sweepSocketDirs(prefix)
+	return os.MkdirTemp("", fmt.Sprintf("%s%d-", prefix, os.Getpid()))
+}
+
+func sweepSocketDirs(prefix string) {
+	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
 	if err != nil {
 		return
 	}
 	for _, dir := range dirs {
-		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), relayPrefix), "-")
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), prefix), "-")
 		n, err := strconv.Atoi(pid)
 		if err == nil && n > 0 && errors.Is(syscall.Kill(n, 0), syscall.ESRCH) {
 			_ = os.RemoveAll(dir) // another user's stays

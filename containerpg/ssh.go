@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,10 +18,16 @@ import (
 
 // An sshDialer opens connections to the engine of another machine through the
 // user's own ssh, whose configuration, keys and agent are the user's too. Each
-// connection is a process: "ssh HOST docker system dial-stdio".
+// connection is a process: "ssh HOST docker system dial-stdio". They share one
+// connection to the other machine, see [sshMaster].
 type sshDialer struct {
-	host string // as the user wrote it, for messages
-	args []string
+	host    string   // as the user wrote it, for messages
+	to      []string // what names the other machine, and how to log in
+	command []string // what runs there
+
+	sharing sync.Mutex // held while a master is being started
+	master  *sshMaster // nil before the first connection
+	apart   bool       // each connection is one of its own
 
 	mu       sync.Mutex
 	running  map[*sshConn]bool
@@ -34,23 +41,30 @@ func newSSHDialer(host string) (*sshDialer, error) {
 	if err != nil || u.Scheme != "ssh" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, errors.New("malformed; want ssh://[USER@]HOST[:PORT]")
 	}
-	// An open connection that the user shares is used, but none of these is one that
-	// others come to depend on.
-	args := []string{"-T", "-o", "ConnectTimeout=30", "-o", "ControlMaster=no"}
+	var to []string
 	if u.User != nil {
 		if _, hasPassword := u.User.Password(); hasPassword {
 			return nil, errors.New("an ssh:// engine takes no password; use a key or an agent")
 		}
-		args = append(args, "-l", u.User.Username())
+		to = append(to, "-l", u.User.Username())
 	}
 	if u.Port() != "" {
-		args = append(args, "-p", u.Port())
+		to = append(to, "-p", u.Port())
 	}
-	args = append(args, "--", u.Hostname(), "docker")
+	command := []string{"docker"}
 	if socket := strings.TrimSuffix(u.Path, "/"); socket != "" {
-		args = append(args, "--host=unix://"+socket)
+		command = append(command, "--host=unix://"+socket)
 	}
-	return &sshDialer{host: u.Hostname(), args: append(args, "system", "dial-stdio"), running: map[*sshConn]bool{}}, nil
+	return &sshDialer{
+		host: u.Hostname(), to: append(to, "--", u.Hostname()), command: append(command, "system", "dial-stdio"), running: map[*sshConn]bool{},
+	}, nil
+}
+
+// ssh is an ssh that runs the command, apart from the terminal: Ctrl-C is for this program to deal with in order.
+func (d *sshDialer) ssh(options ...string) *exec.Cmd {
+	cmd := exec.Command("ssh", slices.Concat([]string{"-T", "-o", "ConnectTimeout=30"}, options, d.to, d.command)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd
 }
 
 // dial starts an ssh. That it cannot connect shows at the first read.
@@ -58,6 +72,7 @@ func (d *sshDialer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	options := d.share(ctx)
 	// One end of a socket pair has the deadlines and the half-close of a network
 	// connection, which pipes have not.
 	ours, theirs, err := socketPair()
@@ -65,10 +80,8 @@ func (d *sshDialer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		return nil, fmt.Errorf("start ssh: %w", err)
 	}
 	c := &sshConn{Conn: ours, dialer: d, stderr: newTail(2 << 10), exited: make(chan struct{}), closing: make(chan struct{})}
-	c.cmd = exec.Command("ssh", d.args...)
+	c.cmd = d.ssh(options...)
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = theirs, theirs, c.stderr
-	// Apart from the terminal: Ctrl-C is for this program to deal with in order.
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = c.cmd.Start()
 	_ = theirs.Close()
 	if err != nil {
@@ -97,6 +110,12 @@ func (d *sshDialer) close() {
 	}
 	d.mu.Unlock()
 	d.children.Wait()
+	d.sharing.Lock()
+	defer d.sharing.Unlock()
+	if d.master != nil {
+		d.master.close()
+	}
+	d.apart = true
 }
 
 // An sshConn is a connection through an ssh process.

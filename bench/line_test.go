@@ -1,0 +1,107 @@
+//go:build bench
+
+package bench_test
+
+import (
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A line is a wire between two machines: all connections through it share its rate, and each byte is under way for the
+// delay. The two directions do not disturb each other.
+type line struct {
+	rate  float64 // bytes a second, each way
+	delay time.Duration
+	to    string // address that it leads to
+}
+
+// open listens on the loopback address until the test ends.
+func (l line) open(t *testing.T) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	there, back := &direction{line: l}, &direction{line: l}
+	go func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", l.to)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			// No more than the line holds waits before it, as where a congestion window grows with the delay.
+			for _, end := range []net.Conn{near, far} {
+				_ = end.(*net.TCPConn).SetReadBuffer(64 << 10)
+			}
+			go there.carry(far.(*net.TCPConn), near.(*net.TCPConn))
+			go back.carry(near.(*net.TCPConn), far.(*net.TCPConn))
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// A direction is one of a line's two.
+type direction struct {
+	line
+	mu   sync.Mutex
+	free time.Time // when the line has taken what was given to it
+}
+
+// take answers when n bytes have left.
+func (d *direction) take(n int) time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if now := time.Now(); d.free.Before(now) {
+		d.free = now
+	}
+	d.free = d.free.Add(time.Duration(float64(n) / d.rate * float64(time.Second)))
+	return d.free
+}
+
+type packet struct {
+	data    []byte
+	arrives time.Time
+}
+
+// carry takes bytes as the line has room for them, and delivers each when its time has come.
+func (d *direction) carry(dst, src *net.TCPConn) {
+	underway := make(chan packet, 1024) // more than the line holds: what is taken has left already
+	go func() {
+		defer close(underway)
+		for {
+			data := make([]byte, 16<<10)
+			n, err := src.Read(data)
+			if n > 0 {
+				left := d.take(n)
+				time.Sleep(time.Until(left))
+				underway <- packet{data[:n], left.Add(d.delay)}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for p := range underway {
+		time.Sleep(time.Until(p.arrives))
+		if _, err := dst.Write(p.data); err != nil {
+			src.Close()
+			go func() { // until the reader has noticed
+				for range underway {
+				}
+			}()
+			return
+		}
+	}
+	if err := dst.CloseWrite(); err != nil && err != io.EOF {
+		dst.Close()
+	}
+}
