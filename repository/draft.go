@@ -46,30 +46,40 @@ func (l *Locked) Begin(ctx context.Context) (*Draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.begin(ctx, found, id, started)
+	l.sweepAll(ctx, found)
+	return l.draft(id, started), nil
 }
 
 // BeginCopy starts a backup that has an ID from elsewhere. It fails with an error that wraps [ErrExists] if the series has a backup with it.
+// The first copy under a lock looks at what is there, and removes what runs that were killed have left, for all that follow.
 func (l *Locked) BeginCopy(ctx context.Context, id string) (*Draft, error) {
 	started, err := ParseID(id)
 	if err != nil {
 		return nil, err
 	}
-	found, err := l.repo.index(ctx, l.series)
-	if err != nil {
-		return nil, err
+	if l.found == nil {
+		found, err := l.repo.index(ctx, l.series)
+		if err != nil {
+			return nil, err
+		}
+		l.sweepAll(ctx, found)
+		l.found = found
 	}
-	if found.has(id) {
+	if l.found.has(id) {
 		return nil, fmt.Errorf("%s/%s: %w", l.series.Name(), id, ErrExists)
 	}
-	return l.begin(ctx, found, id, started)
+	return l.draft(id, started), nil
 }
 
-func (l *Locked) begin(ctx context.Context, found *index, id string, started time.Time) (*Draft, error) {
+func (l *Locked) draft(id string, started time.Time) *Draft {
+	return &Draft{Series: l.series, ID: id, Time: started, locked: l}
+}
+
+// sweepAll removes what was never published. That it cannot be removed keeps nothing from being written.
+func (l *Locked) sweepAll(ctx context.Context, found *index) {
 	if err := l.sweep(ctx, found); err != nil {
 		l.repo.warn(l.series.Name(), "what an earlier run has left could not be removed: %v", err)
 	}
-	return &Draft{Series: l.series, ID: id, Time: started, locked: l}, nil
 }
 
 // sweep removes what was never published.
@@ -160,6 +170,9 @@ func (d *Draft) Publish(ctx context.Context, m *archive.Manifest) error {
 		return fmt.Errorf("publish %s: %w", d, err)
 	}
 	d.published = true
+	if found := d.locked.found; found != nil {
+		found.published = append(found.published, &Backup{Series: d.Series, ID: d.ID, Time: d.Time})
+	}
 	return nil
 }
 

@@ -196,19 +196,12 @@ func (r *Repository) decide(ctx context.Context, s Series, decide decider) (*For
 	return &Forgotten{Series: s, Decisions: decisions}, found, nil
 }
 
-// Forget removes the backups of the series that a policy does not keep, and with prune what was never published.
-func (l *Locked) Forget(ctx context.Context, p Policy, prune bool) (*Forgotten, error) {
-	if p.IsEmpty() {
-		return nil, ErrNoPolicy
-	}
-	return l.forget(ctx, prune, func(backups []*Backup) ([]Decision, error) { return p.Apply(backups, l.repo.opts.Now()), nil })
-}
-
 func (l *Locked) forget(ctx context.Context, prune bool, decide decider) (*Forgotten, error) {
 	f, found, err := l.repo.decide(ctx, l.series, decide)
 	if err != nil {
 		return nil, err
 	}
+	l.found = nil
 	for _, d := range f.Decisions {
 		if d.Keep {
 			continue

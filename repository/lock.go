@@ -15,11 +15,12 @@ import (
 // ErrLockLost reports that a lock was lost while it was needed.
 var ErrLockLost = errors.New("the lock of the repository was lost to another run, or could not be renewed")
 
-// Locked is a series that this process alone may change, until it is released.
+// Locked is a series that this process alone may change, until it is released. Its methods are for one goroutine.
 type Locked struct {
 	repo   *Repository
 	series Series
 	lock   Lock
+	found  *index // what is published, if copies have asked
 
 	ctx     context.Context // as Lock returned it; only asked whether it has ended
 	cancel  context.CancelCauseFunc
@@ -78,9 +79,6 @@ func (r *Repository) acquire(ctx context.Context, name string) (Lock, error) {
 
 // lockPause is how long to wait, on average, before a lock is tried again.
 const lockPause = 500 * time.Millisecond
-
-// Series is what is locked.
-func (l *Locked) Series() Series { return l.series }
 
 // err says why nothing may be changed any more.
 func (l *Locked) err() error { return context.Cause(l.ctx) }

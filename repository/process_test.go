@@ -242,7 +242,8 @@ func actNights(ctx context.Context, location string) error {
 		}
 		fmt.Println("published", d)
 		if n%3 == 2 {
-			if _, err := l.Forget(ctx, Policy{Last: 2}, n%2 == 0); err != nil {
+			lastTwo := func(backups []*Backup) ([]Decision, error) { return Policy{Last: 2}.Apply(backups, now), nil }
+			if _, err := l.forget(ctx, n%2 == 0, lastTwo); err != nil {
 				return err
 			}
 		}
