@@ -408,11 +408,8 @@ func TestSealedSwap(t *testing.T) {
 
 // What is read back before it is published needs no key.
 func TestReadBack(t *testing.T) {
-	recipient, _ := newKey(t)
-	key, err := ParseRecipient(recipient)
-	if err != nil {
-		t.Fatal(err)
-	}
+	recipient, identity := newKey(t)
+	key, _ := parseKeys(t, recipient, identity)
 	to, err := newDirectoryFolder(filepath.Join(t.TempDir(), "a"))
 	if err != nil {
 		t.Fatal(err)

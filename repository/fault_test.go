@@ -23,36 +23,8 @@ type deed struct {
 }
 
 var deeds = []deed{
-	{"dump", func(ctx context.Context, r *Repository) (err error) {
-		l, ctx, err := r.Lock(ctx, Database("shop"))
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, l.Release()) }()
-		d, err := l.Begin(ctx)
-		if err != nil {
-			return err
-		}
-		if err := publish(ctx, d); err != nil {
-			return errors.Join(err, d.Abort())
-		}
-		return nil
-	}},
-	{"first dump", func(ctx context.Context, r *Repository) (err error) {
-		l, ctx, err := r.Lock(ctx, Database("bank"))
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, l.Release()) }()
-		d, err := l.Begin(ctx)
-		if err != nil {
-			return err
-		}
-		if err := publish(ctx, d); err != nil {
-			return errors.Join(err, d.Abort())
-		}
-		return nil
-	}},
+	{"dump", dumpInto("shop")},
+	{"first dump", dumpInto("bank")},
 	{"forget", func(ctx context.Context, r *Repository) error {
 		_, err := r.Forget(ctx, ForgetOptions{Policy: Policy{Last: 2}})
 		return err
@@ -65,6 +37,25 @@ var deeds = []deed{
 		_, err := r.Prune(ctx, nil, false)
 		return err
 	}},
+}
+
+// dumpInto makes a backup of a database.
+func dumpInto(database string) func(context.Context, *Repository) error {
+	return func(ctx context.Context, r *Repository) (err error) {
+		l, ctx, err := r.Lock(ctx, Database(database))
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, l.Release()) }()
+		d, err := l.Begin(ctx)
+		if err != nil {
+			return err
+		}
+		if err := publish(ctx, d); err != nil {
+			return errors.Join(err, d.Abort())
+		}
+		return nil
+	}
 }
 
 // memRepo is a repository on a disk in memory with three backups, and what a killed run has left.

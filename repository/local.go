@@ -324,7 +324,7 @@ func (s *local) List(ctx context.Context, prefix string) ([]Object, error) {
 		if err != nil {
 			return err
 		}
-		objects = append(objects, Object{Key: key, Size: info.Size(), Modified: info.ModTime()})
+		objects = append(objects, Object{Key: key, Size: info.Size()})
 		return nil
 	})
 	slices.SortFunc(objects, func(a, b Object) int { return strings.Compare(a.Key, b.Key) })
@@ -334,17 +334,26 @@ func (s *local) List(ctx context.Context, prefix string) ([]Object, error) {
 // cleanPrefix is the directory of a prefix.
 func cleanPrefix(prefix string) string { return path.Clean("./" + prefix) }
 
-// walk visits what is below a directory, but for the store's own files. What goes away meanwhile is passed over.
-func (s *local) walk(ctx context.Context, dir string, visit func(key string, entry fs.DirEntry) error) error {
+// readDir returns what is in a directory: nothing in one that is not there.
+func (s *local) readDir(ctx context.Context, dir string) ([]fs.DirEntry, error) {
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
 	entries, err := s.disk.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return s.named("list", dir, err)
+		return nil, s.named("list", dir, err)
+	}
+	return entries, nil
+}
+
+// walk visits what is below a directory, but for the store's own files. What goes away meanwhile is passed over.
+func (s *local) walk(ctx context.Context, dir string, visit func(key string, entry fs.DirEntry) error) error {
+	entries, err := s.readDir(ctx, dir)
+	if err != nil {
+		return err
 	}
 	for _, entry := range entries {
 		key := path.Join(dir, entry.Name())
@@ -367,16 +376,9 @@ func (s *local) walk(ctx context.Context, dir string, visit func(key string, ent
 func isOwn(name string) bool { return name[0] == '.' }
 
 func (s *local) Folders(ctx context.Context, prefix string) ([]string, error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	dir := cleanPrefix(prefix)
-	entries, err := s.disk.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	entries, err := s.readDir(ctx, cleanPrefix(prefix))
 	if err != nil {
-		return nil, s.named("list", dir, err)
+		return nil, err
 	}
 	var folders []string
 	for _, entry := range entries {
@@ -418,15 +420,9 @@ func (s *local) Sweep(ctx context.Context, prefix string) error {
 }
 
 func (s *local) sweep(ctx context.Context, dir string) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	entries, err := s.disk.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	entries, err := s.readDir(ctx, dir)
 	if err != nil {
-		return s.named("list", dir, err)
+		return err
 	}
 	for _, entry := range entries {
 		name := path.Join(dir, entry.Name())

@@ -115,12 +115,9 @@ func isAlive(owner, here Owner) bool {
 }
 
 func (s *local) Locks(ctx context.Context) ([]Held, error) {
-	entries, err := s.disk.ReadDir(lockDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	entries, err := s.readDir(ctx, lockDir)
 	if err != nil {
-		return nil, s.named("list", lockDir, err)
+		return nil, err
 	}
 	var held []Held
 	for _, entry := range entries {

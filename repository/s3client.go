@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -22,32 +23,13 @@ const s3Stall = 2 * time.Minute
 
 const amazonEndpoint = "https://s3.amazonaws.com"
 
-// firstEnv returns the first of some environment variables that is set.
-func firstEnv(names ...string) string {
-	for _, name := range names {
-		if value := os.Getenv(name); value != "" {
-			return value
-		}
-	}
-	return ""
-}
-
 func s3Region(o S3Options) string {
-	if o.Region != "" {
-		return o.Region
-	}
-	return firstEnv("AWS_REGION", "AWS_DEFAULT_REGION")
+	return cmp.Or(o.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"))
 }
 
 // s3Endpoint is a scheme, a host and a port. Errors do not repeat what was given.
 func s3Endpoint(o S3Options) (*url.URL, error) {
-	given := o.Endpoint
-	if given == "" {
-		given = firstEnv("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-	}
-	if given == "" {
-		given = amazonEndpoint
-	}
+	given := cmp.Or(o.Endpoint, os.Getenv("AWS_ENDPOINT_URL_S3"), os.Getenv("AWS_ENDPOINT_URL"), amazonEndpoint)
 	if !strings.Contains(given, "://") {
 		given = "https://" + given
 	}
@@ -167,7 +149,7 @@ func chooseProvider() (_ credentials.Provider, named bool) {
 		return &credentials.EnvAWS{}, true
 	case os.Getenv("AWS_PROFILE") != "" || os.Getenv("AWS_SHARED_CREDENTIALS_FILE") != "":
 		return &credentials.FileAWSCredentials{}, true
-	case firstEnv("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI") != "":
+	case os.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE") != "" || os.Getenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") != "" || os.Getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI") != "":
 		return role, true
 	}
 	file := &credentials.FileAWSCredentials{}

@@ -15,7 +15,7 @@ import (
 func (s *s3Store) List(ctx context.Context, prefix string) ([]Object, error) {
 	var objects []Object
 	err := s.list(ctx, prefix, true, func(key string, info minio.ObjectInfo) {
-		objects = append(objects, Object{Key: key, Size: info.Size, Modified: info.LastModified})
+		objects = append(objects, Object{Key: key, Size: info.Size})
 	}, func() { objects = nil })
 	if err != nil {
 		return nil, err

@@ -63,9 +63,8 @@ type Reader = archive.File
 
 // An Object is what a list says of one.
 type Object struct {
-	Key      string
-	Size     int64
-	Modified time.Time
+	Key  string
+	Size int64
 }
 
 // A Lock is held until it is released, or until its process dies.

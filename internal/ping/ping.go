@@ -24,8 +24,8 @@ type Check struct {
 	Backoff    time.Duration // before the second attempt, twice as long before each next; 0 is a second
 }
 
-// MaxBody is how much of a summary is sent: its end, where the failures are.
-const MaxBody = 10_000
+// maxBody is how much of a summary is sent: its end, where the failures are.
+const maxBody = 10_000
 
 // Validate says what is wrong with a URL, without repeating it.
 func Validate(address string) error {
@@ -120,8 +120,8 @@ func (c Check) post(ctx context.Context, address, body string) (retry bool, err 
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if len(body) > MaxBody {
-		body = strings.ToValidUTF8(body[len(body)-MaxBody:], "")
+	if len(body) > maxBody {
+		body = strings.ToValidUTF8(body[len(body)-maxBody:], "")
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(body))
 	if err != nil {

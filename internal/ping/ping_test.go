@@ -131,10 +131,10 @@ func TestCancel(t *testing.T) {
 
 func TestLongBody(t *testing.T) {
 	m := newMonitor(t)
-	if err := m.check().End(t.Context(), 1, strings.Repeat("é", MaxBody)+"end"); err != nil {
+	if err := m.check().End(t.Context(), 1, strings.Repeat("é", maxBody)+"end"); err != nil {
 		t.Fatal(err)
 	}
-	if body := strings.TrimPrefix(m.heard[0], "POST /fail "); len(body) > MaxBody || !strings.HasSuffix(body, "éend") || !strings.HasPrefix(body, "é") {
+	if body := strings.TrimPrefix(m.heard[0], "POST /fail "); len(body) > maxBody || !strings.HasSuffix(body, "éend") || !strings.HasPrefix(body, "é") {
 		t.Errorf("%d bytes: %.20q", len(body), body)
 	}
 }

@@ -37,13 +37,13 @@ func (g *Gauge) Add(value float64, labels ...string) {
 // Write replaces a file by one with the metrics, which anybody may read. A reader sees the old file or the new one, never a part.
 func Write(path string, gauges []*Gauge) error {
 	return atomicfile.WriteFile(path, 0o644, func(w io.Writer) error {
-		_, err := io.WriteString(w, Format(gauges))
+		_, err := io.WriteString(w, format(gauges))
 		return err
 	})
 }
 
-// Format is the text of the metrics.
-func Format(gauges []*Gauge) string {
+// format is the text of the metrics.
+func format(gauges []*Gauge) string {
 	var b strings.Builder
 	help := strings.NewReplacer(`\`, `\\`, "\n", `\n`)
 	value := strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
