@@ -106,6 +106,11 @@ func TestDamage(t *testing.T) {
 	whole := last(pgberth(t, 0, "dump", "--from", s.URL(db), "--repo", repo))
 	made := last(pgberth(t, 0, "dump", "--from", s.URL(db), "--repo", repo, "--encrypt-to", recipient))
 	dir := filepath.Join(repo, db, made.ID)
+	// Without its key the other cannot be verified. What was found before is told.
+	events := pgberth(t, 12, "verify", "--repo", repo, "--read-data")
+	if len(events) < 2 || events[len(events)-2].Event != "verified" || events[len(events)-2].ID != whole.ID || !events[len(events)-2].Good {
+		t.Errorf("%+v", events)
+	}
 	names := files(t, dir)
 	tried := 0
 	for name, data := range names {
@@ -136,7 +141,7 @@ func TestDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	to := filepath.Join(t.TempDir(), "copy")
-	events := pgberth(t, 20, "copy", "--repo", repo, "--to-repo", to)
+	events = pgberth(t, 20, "copy", "--repo", repo, "--to-repo", to)
 	if copied := events[len(events)-2]; len(copied.Copied) != 1 || copied.Copied[0] != db+"/"+whole.ID {
 		t.Errorf("%+v", events)
 	}

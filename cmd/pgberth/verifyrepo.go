@@ -32,7 +32,7 @@ type verifiedBackup struct {
 	err error
 }
 
-// runVerifyBackups verifies one backup, or all. Damage in one does not end it.
+// runVerifyBackups verifies one backup, or all. Damage in one does not end it; what does is told after what was found before.
 func runVerifyBackups(cmd *cobra.Command, c *cli, f *verifyFlags, ref string) error {
 	start := time.Now()
 	var found []*verifiedBackup
@@ -54,10 +54,7 @@ func runVerifyBackups(cmd *cobra.Command, c *cli, f *verifyFlags, ref string) er
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return c.printVerified(found, ref == "", time.Since(start))
+	return errors.Join(err, c.printVerified(found, ref == "" && err == nil, time.Since(start)))
 }
 
 // chosen is the backup that a reference means, or all.
