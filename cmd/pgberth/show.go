@@ -44,9 +44,8 @@ func runShow(ctx context.Context, cmd *cobra.Command, c *cli, f *inputFlags, arg
 	var d *contents
 	err := c.withReporter(func(reporter progress.Reporter) (err error) {
 		if !f.isPath(arg) {
-			if d, err = f.published(ctx, cmd, arg, reporter); d != nil || err != nil {
-				return err
-			}
+			d, err = f.describeBackup(ctx, cmd, arg, reporter)
+			return err
 		}
 		a, err := f.open(ctx, cmd, arg, reporter)
 		if err != nil {
@@ -62,23 +61,31 @@ func runShow(ctx context.Context, cmd *cobra.Command, c *cli, f *inputFlags, arg
 	return c.printContents(d)
 }
 
-// published tells what everybody may know of a backup, if that is all there is to tell: it holds no database, or
-// is encrypted and there is no key.
-func (f *inputFlags) published(ctx context.Context, cmd *cobra.Command, ref string, reporter progress.Reporter) (_ *contents, err error) {
+// describeBackup tells what is in a backup. If it holds no database, or is encrypted and there is no key, that is what everybody may know.
+func (f *inputFlags) describeBackup(ctx context.Context, cmd *cobra.Command, ref string, reporter progress.Reporter) (_ *contents, err error) {
 	repo, b, err := f.find(ctx, cmd, ref, reporter)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, repo.Close()) }()
-	m := b.Manifest
-	if m.Kind == "" && (!m.Encrypted() || len(f.identity) > 0) {
-		return nil, nil
+	name, m := repo.String()+"/"+b.String(), b.Manifest
+	if m.Kind != "" || m.Encrypted() && len(f.identity) == 0 {
+		return &contents{
+			Path: name, Format: archive.KindDirectory, Layout: m.Archive.Version, Compression: m.Archive.Compression,
+			Created: m.Created.Format("2006-01-02T15:04:05"), Database: m.Database.Name, Encoding: m.Database.Encoding,
+			ServerVersion: m.Server.Version, DumpVersion: m.Clients["pg_dump"], Objects: map[string]int{}, Tables: []storedTable{}, Manifest: m,
+		}, nil
 	}
-	return &contents{
-		Path: repo.String() + "/" + b.String(), Format: archive.KindDirectory, Layout: m.Archive.Version, Compression: m.Archive.Compression,
-		Created: m.Created.Format("2006-01-02T15:04:05"), Database: m.Database.Name, Encoding: m.Database.Encoding,
-		ServerVersion: m.Server.Version, DumpVersion: m.Clients["pg_dump"], Objects: map[string]int{}, Tables: []storedTable{}, Manifest: m,
-	}, nil
+	ids, err := f.identity.identities(reporter)
+	if err != nil {
+		return nil, err
+	}
+	a, err := openBackup(ctx, cmd, b, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	return describeArchive(name, a), nil
 }
 
 // contents is what show tells.
