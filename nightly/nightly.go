@@ -34,7 +34,8 @@ type Options struct {
 
 // A Driller restores backups into throwaway servers, checks them, and keeps the reports in their repository.
 type Driller interface {
-	// LastPassed is when the last drill of a database that passed ended; the zero time if there was none.
+	// LastPassed is when the last drill of a database that passed ended; the zero time if there was none. It is asked once for each
+	// database of a job, one job after the other.
 	LastPassed(ctx context.Context, repo *repository.Repository, database string) (time.Time, error)
 	// Drill drills a backup, DB/ID. The error says why it was rejected, or why the drill could not be run.
 	Drill(ctx context.Context, job *config.Job, repo *repository.Repository, backup string, reporter progress.Reporter) error

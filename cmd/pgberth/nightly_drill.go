@@ -20,17 +20,23 @@ import (
 type nightlyDrills struct {
 	cmd *cobra.Command
 	c   *cli
+
+	repo    *repository.Repository // of the job that is running
+	history []*drill.Stored        // in it when the job first asked
 }
 
 var _ nightly.Driller = (*nightlyDrills)(nil)
 
 // LastPassed implements [nightly.Driller].
 func (n *nightlyDrills) LastPassed(ctx context.Context, repo *repository.Repository, database string) (time.Time, error) {
-	history, err := drill.ReadRepository(ctx, repo)
-	if err != nil {
-		return time.Time{}, err
+	if n.repo != repo {
+		history, err := drill.ReadRepository(ctx, repo)
+		if err != nil {
+			return time.Time{}, err
+		}
+		n.repo, n.history = repo, history
 	}
-	if last := drill.LastPassed(history, database); last != nil {
+	if last := drill.LastPassed(n.history, database); last != nil {
 		return last.Ended, nil
 	}
 	return time.Time{}, nil

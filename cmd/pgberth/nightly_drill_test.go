@@ -1,0 +1,45 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/pgberth/pgberth/drill"
+	"github.com/pgberth/pgberth/repository"
+)
+
+// TestLastPassedReadsOnce asks about several databases of a repository, whose reports are read for the first.
+func TestLastPassedReadsOnce(t *testing.T) {
+	dir := t.TempDir()
+	repo, err := repository.Open(t.Context(), dir, repository.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer repo.Close()
+	ended := time.Date(2026, 11, 20, 2, 0, 0, 0, time.UTC)
+	for n, report := range []struct {
+		database string
+		verdict  drill.Verdict
+	}{{"shop", drill.Passed}, {"bank", drill.Passed}, {"bank", drill.Rejected}} {
+		r := &drill.Report{Format: drill.ReportFormat, ID: "drill-" + string(rune('a'+n)), Verdict: report.verdict, Started: ended, Ended: ended.Add(time.Duration(n) * time.Hour)}
+		r.Backup.Database = report.database
+		if err := drill.WriteRepository(t.Context(), repo, r, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := &nightlyDrills{}
+	want := func(database string, want time.Time) {
+		t.Helper()
+		if got, err := n.LastPassed(t.Context(), repo, database); err != nil || !got.Equal(want) {
+			t.Errorf("%s: %s, %v", database, got, err)
+		}
+	}
+	want("shop", ended)
+	if err := os.RemoveAll(filepath.Join(dir, string(repository.Drills))); err != nil {
+		t.Fatal(err)
+	}
+	want("bank", ended.Add(time.Hour))
+	want("none", time.Time{})
+}
