@@ -46,6 +46,9 @@ type resolver struct {
 	wire     *containerpg.Compression // nil for commands that move no rows to or from a server
 	engine   *containerpg.Engine
 	relays   []*containerpg.Relay
+
+	// anyDatabase is for sources that are a whole server: without a database it is the one through which the server was found.
+	anyDatabase bool
 }
 
 func (r *resolver) Close() error {
@@ -193,6 +196,9 @@ func (r *resolver) resolve(ctx context.Context, side string, ref reference, data
 		database = ref.selector.Database
 	case database == "":
 		database = server.Database
+	}
+	if database == "" && r.anyDatabase {
+		database = server.ConnConfig("").Database
 	}
 	if database == "" {
 		return place{}, usage(r.cmd, fmt.Errorf("%s: container %q names no database; write docker://%s/DBNAME", side, server.Name, server.Name))

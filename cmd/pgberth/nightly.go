@@ -142,7 +142,7 @@ func (f *nightlyFlags) options(ctx context.Context, cmd *cobra.Command, c *cli) 
 	}
 	n := &nightlyServers{cmd: cmd, c: c}
 	options := nightly.Options{
-		Config: cfg, Jobs: jobs, Connect: n.connect, Driller: &nightlyDrills{cmd, c}, Tool: "pgberth " + version(),
+		Config: cfg, Jobs: jobs, Connect: n.connect, Driller: &nightlyDrills{cmd: cmd, c: c}, Tool: "pgberth " + version(),
 		Explain: func(err error) string { return explain(ctx, err) },
 		Summary: func(jobs []*nightly.JobReport) string { return nightlyText(jobs, true) },
 	}
@@ -167,7 +167,7 @@ type nightlyServers struct {
 }
 
 func (n *nightlyServers) connect(ctx context.Context, job *config.Job) (*nightly.Source, error) {
-	r := &resolver{cmd: n.cmd, c: n.c.forJob(job), project: job.Project, reporter: progress.Discard}
+	r := &resolver{cmd: n.cmd, c: n.c.forJob(job), project: job.Project, reporter: progress.Discard, anyDatabase: true}
 	source, err := n.find(ctx, r, job)
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
