@@ -40,8 +40,19 @@ func (a *alarm) start(ctx context.Context) {
 	}()
 }
 
-// endTimeout bounds what is still told of a run that was interrupted.
-const endTimeout = 20 * time.Second
+// What is told of a run is bounded, and more so if it was interrupted.
+const (
+	tellTimeout = 10 * time.Minute
+	endTimeout  = 20 * time.Second
+)
+
+// lasting returns the context for what is told of a run, also when ctx has ended with it.
+func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx.Err() != nil {
+		return context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	}
+	return context.WithTimeout(ctx, tellTimeout)
+}
 
 // end pings how a run has ended, after ctx has ended too.
 func (a *alarm) end(ctx context.Context, status Status, body string) {
@@ -52,11 +63,8 @@ func (a *alarm) end(ctx context.Context, status Status, body string) {
 		a.cancel() // were it heard now, it would say that another run begins
 		<-a.begun
 	}
-	if ctx.Err() != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
-		defer cancel()
-	}
+	ctx, cancel := lasting(ctx)
+	defer cancel()
 	if err := a.check.End(ctx, int(status), body); err != nil {
 		a.undelivered(err)
 	}

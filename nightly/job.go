@@ -43,7 +43,7 @@ func (r *run) run(ctx context.Context) {
 		}
 		// What was stopped before is started again, however the backups went.
 		r.hooks(context.WithoutCancel(ctx), "after", r.job.Hooks.After)
-		r.metrics(context.WithoutCancel(ctx))
+		r.metrics(ctx)
 	}))
 	r.report.Elapsed = r.Now().Sub(r.report.Started)
 	r.Reporter.Report(JobEnd{r.Now(), r.report})

@@ -83,7 +83,7 @@ func (s *site) options(text string) (nightly.Options, *events) {
 	}
 	seen := &events{}
 	return nightly.Options{Config: cfg, Connect: connect, Reporter: seen, Now: s.now, Tool: "pgberth test",
-		Summary: summary, Ping: ping.Check{Timeout: 100 * time.Millisecond, Attempts: 2, Backoff: time.Millisecond}}, seen
+		Summary: summary, Ping: ping.Check{Attempts: 2, Backoff: time.Millisecond}}, seen
 }
 
 func (s *site) run(text string) (*nightly.Report, *events) {
@@ -151,6 +151,27 @@ func connect(ctx context.Context, job *config.Job) (*nightly.Source, error) {
 		},
 		Close: func() error { return nil },
 	}, nil
+}
+
+// eventually waits for something that must come, however busy the machine is.
+func eventually(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s has not come to be", what)
+		}
+	}
+}
+
+// exists reports whether a file is there.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// waitFor is a command that waits for a file.
+func waitFor(path string) string {
+	return `[sh, -c, 'until test -e "$$0"; do sleep 0.01; done', ` + path + `]`
 }
 
 // events keeps what was reported.

@@ -15,6 +15,8 @@ func (r *run) metrics(ctx context.Context) {
 	if r.job.Metrics == "" {
 		return
 	}
+	ctx, cancel := lasting(ctx)
+	defer cancel()
 	backups, err := r.repo.List(ctx, "")
 	if err == nil {
 		err = textfile.Write(r.job.Metrics, gauges(r.report, backups, r.Now()))
@@ -28,7 +30,7 @@ func gauges(report *JobReport, backups []*repository.Backup, now time.Time) []*t
 	g := func(name, help string) *textfile.Gauge { return &textfile.Gauge{Name: "pgberth_" + name, Help: help} }
 	var (
 		attempt  = g("last_attempt_timestamp_seconds", "When the last run of the job began.")
-		status   = g("last_exit_status", "Exit status of the last run of the job: 0 done, 1 failed, 3 suspect.")
+		status   = g("last_exit_status", "Exit status of the last run of the job: 0 done, 1 failed, 3 suspect, 130 interrupted.")
 		elapsed  = g("job_duration_seconds", "Duration of the last run of the job.")
 		success  = g("last_success_timestamp_seconds", "When the newest good backup of the database was begun.")
 		count    = g("backups", "Good backups of the database in the repository.")

@@ -171,9 +171,10 @@ func TestSignal(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for s.server.Row(t, "postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = '"+db+"' AND wait_event_type = 'Lock'") == "0" {
-		time.Sleep(10 * time.Millisecond)
-	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // if it is still there
+	eventually(t, "a session that waits", func() bool {
+		return s.server.Row(t, "postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = '"+db+"' AND wait_event_type = 'Lock'") != "0"
+	})
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -188,6 +189,23 @@ func TestSignal(t *testing.T) {
 		t.Errorf("backups: %v", got)
 	}
 	s.expectNoSession(db)
+}
+
+// TestServerOfContainer backs up a server by docker://USER@NAME, which names none of its databases, as a user of whom the container's
+// environment says nothing.
+func TestServerOfContainer(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	server := pgtest.SharedContainer(t, 17)
+	role, db := pgtest.NewName("keeper"), server.CreateDB(t)
+	server.Exec(t, db, "CREATE TABLE games AS SELECT 7 AS id; CREATE ROLE "+role+" SUPERUSER LOGIN PASSWORD 'goldcrest'")
+	t.Cleanup(func() { server.Exec(t, "postgres", "DROP ROLE "+role) })
+	config := s.write("jobs:\n  one:\n    from: docker://" + role + "@" + server.Container + "\n    globals: false\n    repository: " + s.repo() + "\n    databases: [" + db + "]\n")
+	cmd := pgtest.Pgberth(t, "nightly", "--config", config, "--summary")
+	cmd.Env = append(cmd.Env, "PGPASSWORD=goldcrest")
+	if status, stdout, stderr := pgtest.Status(t, cmd); status != 0 || !strings.Contains(stdout, "1 row in 1 table") {
+		t.Errorf("status %d, %s%s", status, stdout, stderr)
+	}
 }
 
 // TestDrilled runs the program with real drills, on the server programs of this host.
