@@ -95,7 +95,7 @@ func (c *copier) series(ctx context.Context, backups []*repository.Backup) (err 
 	for _, b := range backups {
 		switch {
 		case has[b.ID]:
-			c.result.Present = append(c.result.Present, b.String())
+			c.result.Present = append(c.result.Present, b.Ref())
 		case !b.Good():
 			c.damaged = append(c.damaged, fmt.Errorf("%s: %w", b, b.Err))
 		default:
@@ -114,13 +114,13 @@ func (c *copier) series(ctx context.Context, backups []*repository.Backup) (err 
 		var corrupt *archive.CorruptError
 		switch err := c.copy(ctx, locked, b); {
 		case errors.Is(err, repository.ErrExists): // made since
-			c.result.Present = append(c.result.Present, b.String())
+			c.result.Present = append(c.result.Present, b.Ref())
 		case errors.As(err, &corrupt):
 			c.damaged = append(c.damaged, err)
 		case err != nil:
 			return ended(ctx, err)
 		default:
-			c.result.Copied = append(c.result.Copied, b.String())
+			c.result.Copied = append(c.result.Copied, b.Ref())
 			c.result.Bytes += b.Manifest.Size()
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgberth/pgberth/internal/conninfo"
+	"github.com/pgberth/pgberth/internal/human"
 	"github.com/pgberth/pgberth/internal/pgtools"
 	"github.com/pgberth/pgberth/internal/session"
 	"github.com/pgberth/pgberth/nightly/config"
@@ -111,7 +112,7 @@ func choose(job *config.Job, all []database) (names []string, problems []error) 
 			case !matches(pattern, d.name):
 			case d.name == pattern && !d.connects:
 				matched = true
-				problems = append(problems, &missingError{fmt.Sprintf("database %s allows no connections", d.name),
+				problems = append(problems, &missingError{fmt.Sprintf("database %s allows no connections", human.Name(d.name)),
 					"ALTER DATABASE ... ALLOW_CONNECTIONS true, or take it out of databases"})
 			case d.name == pattern || ordinary(d):
 				matched = true
@@ -119,7 +120,7 @@ func choose(job *config.Job, all []database) (names []string, problems []error) 
 			}
 		}
 		if !matched {
-			problems = append(problems, &missingError{fmt.Sprintf("the server has no database %s; %s", pattern, nearby(all)), "mend databases in the configuration"})
+			problems = append(problems, &missingError{fmt.Sprintf("the server has no database %s; %s", human.Name(pattern), nearby(all)), "mend databases in the configuration"})
 		}
 	}
 	if len(names) == 0 && len(problems) == 0 {
@@ -133,7 +134,7 @@ func nearby(all []database) string {
 	var names []string
 	for _, d := range all {
 		if d.connects && !d.isTemplate {
-			names = append(names, d.name)
+			names = append(names, human.Name(d.name))
 		}
 	}
 	return "its databases are " + strings.Join(names, ", ")

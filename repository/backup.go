@@ -32,8 +32,11 @@ type Backup struct {
 
 var _ archive.Folder = (*Backup)(nil)
 
-// String is the name of a backup in a repository: DB/ID.
-func (b *Backup) String() string { return b.Series.Name() + "/" + b.ID }
+// Ref is the name of a backup in a repository: DB/ID.
+func (b *Backup) Ref() string { return b.Series.Name() + "/" + b.ID }
+
+// String is Ref for messages.
+func (b *Backup) String() string { return b.Series.shown() + "/" + b.ID }
 
 // clockSkew is how far the clocks of hosts that share a repository may be apart.
 const clockSkew = time.Hour

@@ -65,7 +65,7 @@ func status(s Series, backups []*Backup, now time.Time, o CheckOptions) *Status 
 	}
 	problem := func(format string, args ...any) { st.Problems = append(st.Problems, fmt.Sprintf(format, args...)) }
 	if st.Newest == nil {
-		problem("there is no good backup of %s", s.Name())
+		problem("there is no good backup of %s", s.shown())
 		return st
 	}
 	st.Age = max(0, now.Sub(st.Newest.Time))

@@ -38,7 +38,7 @@ func (l *Locked) Begin(ctx context.Context) (*Draft, error) {
 	now := l.repo.opts.Now()
 	for _, b := range found.published {
 		if b.IsFuture(now) {
-			l.repo.warn(l.series.Name(), "%s has a time that has not come yet, and is kept until it has: see whether the clocks are right", b)
+			l.repo.warn(l.series.shown(), "%s has a time that has not come yet, and is kept until it has: see whether the clocks are right", b)
 		}
 	}
 	id := newID(now, found.published)
@@ -66,7 +66,7 @@ func (l *Locked) BeginCopy(ctx context.Context, id string) (*Draft, error) {
 		l.found = found
 	}
 	if l.found.has(id) {
-		return nil, fmt.Errorf("%s/%s: %w", l.series.Name(), id, ErrExists)
+		return nil, fmt.Errorf("%s/%s: %w", l.series.shown(), id, ErrExists)
 	}
 	return l.draft(id, started), nil
 }
@@ -78,7 +78,7 @@ func (l *Locked) draft(id string, started time.Time) *Draft {
 // sweepAll removes what was never published. That it cannot be removed keeps nothing from being written.
 func (l *Locked) sweepAll(ctx context.Context, found *index) {
 	if err := l.sweep(ctx, found); err != nil {
-		l.repo.warn(l.series.Name(), "what an earlier run has left could not be removed: %v", err)
+		l.repo.warn(l.series.shown(), "what an earlier run has left could not be removed: %v", err)
 	}
 }
 
@@ -117,7 +117,7 @@ func (l *Locked) removeFiles(ctx context.Context, b *Backup) error {
 }
 
 // String is the name the backup will have: DB/ID.
-func (d *Draft) String() string { return d.Series.Name() + "/" + d.ID }
+func (d *Draft) String() string { return d.Series.shown() + "/" + d.ID }
 
 func (d *Draft) prefix() string { return prefix(d.Series, d.ID) }
 

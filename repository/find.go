@@ -96,7 +96,7 @@ func (r *Repository) choose(published []*Backup, id string) (*Backup, error) {
 	case len(series) > 1:
 		e := &AmbiguousError{Text: "there is a " + id + " one of several databases"}
 		for _, s := range series {
-			e.Candidates = append(e.Candidates, s.Name()+"/"+id)
+			e.Candidates = append(e.Candidates, s.shown()+"/"+id)
 		}
 		return nil, e
 	case id == Oldest:
@@ -144,7 +144,7 @@ func (e *AmbiguousError) Error() string {
 func names(series []Series) string {
 	list := make([]string, len(series))
 	for i, s := range series {
-		list[i] = s.Name()
+		list[i] = s.shown()
 	}
 	return strings.Join(list, ", ")
 }

@@ -43,7 +43,7 @@ type NewestError struct{ Backup *Backup }
 
 func (e *NewestError) Error() string {
 	return fmt.Sprintf("%s is the newest good backup of %s, which is never removed; if the database is not needed any more, remove the folder %s yourself",
-		e.Backup, e.Backup.Series.Name(), e.Backup.Series)
+		e.Backup, e.Backup.Series.shown(), e.Backup.Series)
 }
 
 // Forget removes backups. A series that another run has locked is passed over, and its [*LockedError] comes at the end, joined with what else failed. What

@@ -60,7 +60,7 @@ func (r *Repository) acquire(ctx context.Context, name string) (Lock, error) {
 		var locked *LockedError
 		switch {
 		case err != nil && !errors.As(err, &locked):
-			return nil, fmt.Errorf("lock %s in %s: %w", Series(name).Name(), r, err)
+			return nil, fmt.Errorf("lock %s in %s: %w", Series(name).shown(), r, err)
 		case err == nil || r.opts.LockWait <= 0:
 			return lock, err
 		case !told:
@@ -90,7 +90,7 @@ func (l *Locked) Release() error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), releaseTimeout)
 	defer cancel()
 	if err := l.lock.Release(ctx); err != nil {
-		return fmt.Errorf("release the lock of %s in %s: %w", l.series.Name(), l.repo, err)
+		return fmt.Errorf("release the lock of %s in %s: %w", l.series.shown(), l.repo, err)
 	}
 	return nil
 }

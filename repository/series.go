@@ -2,6 +2,8 @@ package repository
 
 import (
 	"strings"
+
+	"github.com/pgberth/pgberth/internal/human"
 )
 
 // A Series is the backups of one database: a folder of the repository, named after the database. Names that start with @ are
@@ -48,6 +50,9 @@ func (s Series) Name() string {
 	}
 	return name
 }
+
+// shown is Name for messages.
+func (s Series) shown() string { return human.Name(s.Name()) }
 
 func (s Series) unescape() (string, bool) {
 	var b strings.Builder

@@ -88,7 +88,7 @@ func (f failure) print(w io.Writer) {
 	for _, remedy := range f.Remedies {
 		fmt.Fprintf(&b, "  try: %s\n", remedy)
 	}
-	_, _ = io.WriteString(w, b.String())
+	_, _ = io.WriteString(w, printableText(b.String()))
 }
 
 // printJSON writes the failure as the last line of standard output. The exit

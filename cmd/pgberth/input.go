@@ -82,12 +82,25 @@ func (f *inputFlags) find(ctx context.Context, cmd *cobra.Command, ref string, r
 	b, err := repo.Find(ctx, ref)
 	if err == nil && b.Err != nil {
 		err = fmt.Errorf("%s: %w", b, b.Err)
+		if good, _ := repo.Newest(ctx, b.Series); good != nil { // that it cannot be known now is not what is wrong
+			err = &damagedError{err, good.String()}
+		}
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, repo.Close())
 	}
 	return repo, b, nil
 }
+
+// A damagedError is about a backup that cannot be used, where there is another.
+type damagedError struct {
+	err  error
+	good string
+}
+
+func (e *damagedError) Error() string  { return e.err.Error() }
+func (e *damagedError) Unwrap() error  { return e.err }
+func (e *damagedError) Remedy() string { return e.good + ", the newest good backup" }
 
 // openBackup opens a backup of a database.
 func openBackup(ctx context.Context, cmd *cobra.Command, b *repository.Backup, ids []archive.Identity) (archive.Archive, error) {

@@ -75,9 +75,9 @@ func nightlyFailureText(f nightly.Failure) string {
 		where = append(where, "database "+printable(f.Database))
 	}
 	if len(where) == 0 {
-		return "pgberth: " + f.Text
+		return "pgberth: " + printableText(f.Text)
 	}
-	return "pgberth: " + strings.Join(where, ", ") + ": " + f.Text
+	return "pgberth: " + strings.Join(where, ", ") + ": " + printableText(f.Text)
 }
 
 // nightlyText is the summary of jobs: for people, who have been told what went wrong, or with that for the body of a ping.

@@ -144,20 +144,32 @@ func warningText(e progress.Warning) string {
 	if e.Object != "" {
 		text += printable(e.Object) + ": "
 	}
-	text += e.Text
+	text += printableText(e.Text)
 	if e.Remedy != "" {
 		text += "\n  try: " + e.Remedy
 	}
 	return text
 }
 
+// printableText is printable for a text that may have lines and columns.
+func printableText(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return r
+		}
+		return visible(r)
+	}, text)
+}
+
 // printable keeps a name on its line: the names of database objects may hold
 // line breaks and the codes that move a terminal's cursor.
 func printable(name string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, name)
+	return strings.Map(visible, name)
+}
+
+func visible(r rune) rune {
+	if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+		return '?'
+	}
+	return r
 }

@@ -1,10 +1,22 @@
-// Package human writes sizes and durations for people.
+// Package human writes names, sizes and durations for people.
 package human
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
+
+// Name writes the name of a database, which may hold anything: quoted if it would not stay on its line.
+func Name(name string) string {
+	if strings.ContainsFunc(name, unicode.IsControl) || !utf8.ValidString(name) {
+		return strconv.Quote(name)
+	}
+	return name
+}
 
 // Bytes writes a number of bytes with two or three digits: 934 bytes,
 // 1.2 MB, 480 GB. Its units are powers of 1000.

@@ -7,6 +7,16 @@ import (
 	"github.com/pgberth/pgberth/internal/human"
 )
 
+func TestName(t *testing.T) {
+	for name, want := range map[string]string{
+		"shop": "shop", "a b/ü\u00a0": "a b/ü\u00a0", `"q"`: `"q"`, `\x1b`: `\x1b`, "a\nb": `"a\nb"`, "\x1b[2J": `"\x1b[2J"`, "\u009bx": `"\u009bx"`, "\xff": `"\xff"`, "": "",
+	} {
+		if got := human.Name(name); got != want {
+			t.Errorf("Name(%q) = %s, want %s", name, got, want)
+		}
+	}
+}
+
 func TestBytes(t *testing.T) {
 	for n, want := range map[int64]string{
 		0: "0 bytes", 1: "1 byte", 999: "999 bytes", 1000: "1.0 kB", 9_949: "9.9 kB", 9_951: "10 kB",
