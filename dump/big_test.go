@@ -39,6 +39,10 @@ func measured(t testing.TB, cmd *exec.Cmd) string {
 // take more memory than is said.
 func TestBigTables(t *testing.T) {
 	s := pgtest.Host(t)
+	hands, phrases := 8, 6_000_000 // one row of the novel, held once, is over the limit
+	if soak() {
+		hands, phrases = 24, 9_000_000
+	}
 	db := s.CreateDB(t, "TEMPLATE template0")
 	s.Exec(t, db, `
 CREATE TABLE events (id int, at timestamptz, who text, amount numeric(12,2), note text);
@@ -46,9 +50,11 @@ INSERT INTO events SELECT i, '2025-01-01'::timestamptz + i * interval '1 s', 'pl
 FROM generate_series(1, 330000) i;
 CREATE INDEX ON events (who);
 CREATE TABLE hands (id int, cards text);
-INSERT INTO hands SELECT i, repeat(md5(i::text), 60000 + i) FROM generate_series(1, 24) i;
+ALTER TABLE hands ALTER cards SET STORAGE external; -- the server need not compress what is easy to compress
+INSERT INTO hands SELECT i, repeat(md5(i::text), 60000 + i) FROM generate_series(1, `+itoa(hands)+`) i;
 CREATE TABLE novel (text text);
-INSERT INTO novel VALUES (repeat('All work and no play. ', 200000000 / 22)), (NULL), (E'\\.'), ('');
+ALTER TABLE novel ALTER text SET STORAGE external;
+INSERT INTO novel VALUES (repeat('All work and no play. ', `+itoa(phrases)+`)), (NULL), (E'\\.'), ('');
 CREATE TABLE small AS SELECT generate_series(1, 1000) AS id`)
 	path := t.TempDir() + "/archive"
 	events := measured(t, pgtest.Pgberth(t, "dump", "--from", s.URL(db), "--file", path, "--jobs=8", "--compress=zstd", "--pg-restore=16", "--json"))
@@ -95,8 +101,12 @@ CREATE TABLE small AS SELECT generate_series(1, 1000) AS id`)
 			t.Errorf("%s: %s at the source, %s restored", query, want, got)
 		}
 	}
-	if got := stockRestored(t, s, dumped(t, s, db, "--table=novel", "--compress=gzip:1")); s.Row(t, got, "SELECT length(text) FROM novel ORDER BY 1 DESC NULLS LAST LIMIT 1") != "199999998" {
-		t.Error("pg_restore reads a row of 200 MB otherwise")
+	if !soak() {
+		return
+	}
+	const length = "SELECT max(length(text)) FROM novel"
+	if got := stockRestored(t, s, dumped(t, s, db, "--table=novel", "--compress=gzip:1")); s.Row(t, got, length) != s.Row(t, db, length) {
+		t.Error("pg_restore reads a row of 198 MB otherwise")
 	}
 }
 

@@ -125,7 +125,7 @@ func TestFastLoadKilled(t *testing.T) {
 		{"on", false, moment{name: "some settings changed", words: []string{`ALTER SYSTEM SET "fsync"`}, after: true, soak: true}},
 		{"on", true, moment{name: "rows", event: rows}},
 		{"on", true, moment{name: "before they are put back", words: []string{`ALTER SYSTEM RESET`}, soak: true}},
-		{"on", false, moment{name: "put back, not flushed", words: []string{`ALTER SYSTEM RESET "fsync"`, "CHECKPOINT"}}},
+		{"on", false, moment{name: "put back, not flushed", words: []string{`ALTER SYSTEM RESET "fsync"`, "CHECKPOINT"}, soak: true}},
 		{"on", false, moment{name: "note still there", words: []string{"TO PROGRAM", "TO PROGRAM", "DELETE FROM pgberth.fast_load"}, soak: true}},
 		{"restart", true, moment{name: "rows, after a restart", event: rows, soak: true}},
 	} {

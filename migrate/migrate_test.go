@@ -121,7 +121,7 @@ func databasePart(script []string) []string {
 func TestMigrateSamples(t *testing.T) {
 	samples := map[string]func(testing.TB, *pgtest.Server) string{
 		"pagila":    pgtest.Pagila,
-		"banker":    func(t testing.TB, s *pgtest.Server) string { return pgtest.Banker(t, s, 2) },
+		"banker":    func(t testing.TB, s *pgtest.Server) string { return pgtest.Banker(t, s, 1) },
 		"menagerie": pgtest.Menagerie,
 	}
 	for name, create := range samples {

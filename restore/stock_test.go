@@ -15,20 +15,21 @@ var forms = []struct {
 	name   string
 	since  int
 	sample string // the one to which the form is tried when there is little time
+	major  int    // the server's, when there is little time; 0 is for all
 	args   []string
 }{
-	{"custom", 13, "", []string{"-Fc"}},
-	{"custom-none", 13, "pagila", []string{"-Fc", "-Z0"}},
-	{"directory", 13, "banker", []string{"-Fd"}},
-	{"directory-none", 13, "pagila", []string{"-Fd", "-Z0"}},
-	{"tar", 13, "menagerie", []string{"-Ft"}},
-	{"inserts", 13, "pagila", []string{"-Fc", "--inserts"}},
-	{"directory-column-inserts", 13, "banker", []string{"-Fd", "--column-inserts", "--rows-per-insert=7"}},
-	{"custom-zstd", 16, "banker", []string{"-Fc", "--compress=zstd"}},
-	{"custom-lz4", 16, "menagerie", []string{"-Fc", "--compress=lz4"}},
-	{"directory-zstd", 16, "menagerie", []string{"-Fd", "--compress=zstd:3"}},
-	{"directory-lz4", 16, "pagila", []string{"-Fd", "--compress=lz4"}},
-	{"directory-zstd-parallel", 16, "banker", []string{"-Fd", "--compress=zstd", "-j2"}},
+	{"custom", 13, "menagerie", 0, []string{"-Fc"}},
+	{"custom-none", 13, "pagila", 17, []string{"-Fc", "-Z0"}},
+	{"directory", 13, "banker", 15, []string{"-Fd"}},
+	{"directory-none", 13, "pagila", 15, []string{"-Fd", "-Z0"}},
+	{"tar", 13, "menagerie", 17, []string{"-Ft"}},
+	{"inserts", 13, "pagila", 15, []string{"-Fc", "--inserts"}},
+	{"directory-column-inserts", 13, "banker", 15, []string{"-Fd", "--column-inserts", "--rows-per-insert=7"}},
+	{"custom-zstd", 16, "banker", 0, []string{"-Fc", "--compress=zstd"}},
+	{"custom-lz4", 16, "banker", 0, []string{"-Fc", "--compress=lz4"}},
+	{"directory-zstd", 16, "menagerie", 0, []string{"-Fd", "--compress=zstd:3"}},
+	{"directory-lz4", 16, "pagila", 0, []string{"-Fd", "--compress=lz4"}},
+	{"directory-zstd-parallel", 16, "banker", 0, []string{"-Fd", "--compress=zstd", "-j2"}},
 }
 
 // servers are those of the samples: the oldest and the newest that a test covers.
@@ -62,7 +63,7 @@ func TestFromStock(t *testing.T) {
 				}
 				oracle := pgtest.NewOracle(t, s, db, s, stock)
 				for _, form := range forms {
-					if s.Major < form.since || form.sample != "" && form.sample != sample.name && !wide() {
+					if s.Major < form.since || !wide() && !soak() && (form.major != 0 && form.major != s.Major || form.sample != sample.name) {
 						continue
 					}
 					if strings.Contains(form.name, "inserts") && sample.name == "menagerie" {
@@ -88,6 +89,9 @@ func TestFromStockToNewer(t *testing.T) {
 			}
 			t.Run(itoa(from.Major)+"-to-"+itoa(to.Major), func(t *testing.T) {
 				for _, sample := range samples {
+					if sample.name != "menagerie" && !wide() && !soak() {
+						continue // it has what they have
+					}
 					db := sample.create(t, from)
 					path := stockDump(t, from, db, "-Fc")
 					from.CopyRoles(t, to)
