@@ -7,7 +7,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 // ErrNotFound is wrapped by every error that says that no container is the one
@@ -141,11 +141,10 @@ func (e *AuthError) Error() string {
 	if len(e.Unread) > 0 {
 		msg += fmt.Sprintf(" (could not read %s)", strings.Join(e.Unread, ", "))
 	}
-	var refusal *pgconn.PgError
 	switch {
 	case len(e.Tried) == 0:
 		return msg + "; no password is known: set PGPASSWORD or ~/.pgpass, and give the user as docker://USER@" + e.Name
-	case errors.As(e.Err, &refusal) && refusal.Code == invalidPassword:
+	case session.HasCode(e.Err, invalidPassword):
 		return msg + "; POSTGRES_PASSWORD is only used at a container's first start: give docker://USER@" + e.Name + " and PGPASSWORD or ~/.pgpass"
 	}
 	return msg + "; give another user as docker://USER@" + e.Name

@@ -2,16 +2,15 @@ package drill
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgberth/pgberth/archive"
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 // setval reads an entry that sets a sequence: SELECT pg_catalog.setval('public.games_id_seq', 198000, true);
@@ -19,8 +18,7 @@ var setval = regexp.MustCompile(`(?s)setval\((?:E)?'((?:[^']|'')*)'(?:::regclass
 
 // isMissing reports whether a server says that something is not there.
 func isMissing(err error) bool {
-	server, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (server.Code == "42P01" || server.Code == "3F000" || server.Code == "42703")
+	return session.HasCode(err, "42P01", "3F000", "42703") // table, schema, column
 }
 
 // checkSequences compares the values of sequences with the archive's, and with the columns that they fill.

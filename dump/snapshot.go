@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgberth/pgberth/internal/catalog"
 	"github.com/pgberth/pgberth/internal/conninfo"
@@ -154,8 +153,7 @@ SELECT EXISTS (SELECT 1 FROM ROWS FROM (pg_catalog.unnest($1::oid[]), pg_catalog
 }
 
 func (s *Snapshot) lockError(err error) error {
-	var server *pgconn.PgError
-	if errors.As(err, &server) && server.Code == "55P03" {
+	if session.HasCode(err, "55P03") {
 		return fmt.Errorf("lock the tables: another session holds or waits for an exclusive lock on one of them "+
 			"for more than %s; see pg_locks, and try again when it is done", s.lockWait)
 	}
@@ -208,8 +206,8 @@ func (s *Snapshot) Stream(ctx context.Context) (*pgx.Conn, error) {
 	_, err = conn.PgConn().Exec(ctx, s.join()).ReadAll()
 	if err != nil {
 		_ = conn.Close(context.WithoutCancel(ctx))
-		var server *pgconn.PgError
-		if errors.As(err, &server) && (server.Code == "22023" || server.Code == "42704") {
+		// Its file is gone, or for a moment still there; before 16, the identifier is called invalid.
+		if session.HasCode(err, "22023", "42704", "55000") {
 			err = fmt.Errorf("the session that held it was ended: %w", err)
 		}
 		return nil, fmt.Errorf("source %s: join the snapshot: %w", s.endpoint.Name, err)

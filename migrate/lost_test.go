@@ -23,6 +23,11 @@ func terminate(t testing.TB, s *pgtest.Server, condition string) {
 	}
 }
 
+// leader selects the session of a run that holds the snapshot: its first in the source's database.
+func leader(db string) string {
+	return `pid = (SELECT pid FROM pg_stat_activity WHERE application_name = 'pgberth' AND datname = '` + db + `' ORDER BY backend_start LIMIT 1)`
+}
+
 // TestLostSession loses sessions of a run in several ways. It must not go on as
 // if nothing had happened, nor leave anything behind.
 func TestLostSession(t *testing.T) {
@@ -61,18 +66,13 @@ func TestLostSession(t *testing.T) {
 			soak: true,
 		},
 		"the source's administrator ends the snapshot": {
-			at: src, words: []string{"SET TRANSACTION SNAPSHOT", "SET TRANSACTION SNAPSHOT"}, // pg_dump's, a stream's
-			do: func(*wire) {
-				terminate(t, src, `application_name = 'pgberth' AND state = 'idle in transaction' AND datname = '`+l.db+`'`)
-			},
-			want: "copy table .*(the session that held it was ended|terminating connection due to administrator command)",
+			at: src, words: []string{"SET TRANSACTION SNAPSHOT", "SET TRANSACTION SNAPSHOT"}, jobs: "1", // pg_dump's, the only stream's
+			do:   func(*wire) { terminate(t, src, leader(l.db)) },
+			want: "copy table .*join the snapshot: the session that held it was ended",
 		},
 		"the source's administrator ends the snapshot late": {
 			at: src, words: []string{"COPY", "COPY"}, jobs: "1", // the only stream has joined
-			do: func(*wire) {
-				terminate(t, src, `pid = (SELECT pid FROM pg_stat_activity WHERE application_name = 'pgberth'
-					AND datname = '`+l.db+`' ORDER BY backend_start LIMIT 1)`)
-			},
+			do:   func(*wire) { terminate(t, src, leader(l.db)) },
 			want: "the session that holds the snapshot was lost",
 		},
 		"the cable breaks while rows move": {
@@ -151,7 +151,7 @@ func TestSourceDies(t *testing.T) {
 	}{
 		"shut down at once": {do: func() { signalPostmaster(t, src, syscall.SIGQUIT) }},
 		"shut down":         {do: func() { src.Stop(t) }, soak: true},
-		"a session crashes": {do: func() { crashSession(t, src, l.db) }},
+		"a session crashes": {do: func() { crashSession(t, src, l.db) }, soak: true},
 	} {
 		if test.soak && !soak() {
 			continue
@@ -227,10 +227,17 @@ func TestTargetCrashes(t *testing.T) {
 	l.relic(t)
 	w := openWire(t, dst)
 	w.at(false, []string{"CREATE INDEX"}, func() {
-		pid := dst.Rows(t, "postgres", `SELECT pid FROM pg_stat_activity WHERE datname ~ '_pgberth_' LIMIT 1`)[0]
-		docker(t, "exec", dst.Container, "bash", "-c", "kill -9 "+pid)
+		var pids []string
+		eventually(t, func() string { // until the large objects are there, another session may be the first to fail
+			pids = dst.Rows(t, "postgres", `SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND datname ~ '^`+l.db+`_pgberth_'`)
+			if len(pids) != 1 {
+				return "sessions in the staging database: " + strings.Join(pids, ", ")
+			}
+			return ""
+		})
+		docker(t, "exec", dst.Container, "bash", "-c", "kill -9 "+strings.Join(pids, " "))
 	})
-	p := command(t, l.args(src.URL(l.db), w.url(t, l.db), "--replace")...)
+	p := command(t, l.args(src.URL(l.db), w.url(t, l.db), "--replace", "--jobs", "1")...)
 	refused(t, p, 1, "restore ")
 	l.assertQuiet(t, p)
 	if left := l.databases(t); len(left) != 1 || l.hasRole(t) {

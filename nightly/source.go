@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgberth/pgberth/internal/conninfo"
 	"github.com/pgberth/pgberth/internal/human"
@@ -54,8 +53,7 @@ func (s *Source) connect(ctx context.Context) (*pgx.Conn, error) {
 			}
 			failures = append(failures, fmt.Errorf("connect to %s: %w", host.Name, err))
 		}
-		var server *pgconn.PgError
-		if last := failures[len(failures)-1]; !errors.As(last, &server) || server.Code != "3D000" { // no such database
+		if !session.HasCode(failures[len(failures)-1], "3D000") { // no such database
 			break
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 // describe adds what the server says beyond the message, where it helps to
@@ -49,26 +51,12 @@ func inFunction(where string) string {
 
 // isMissing reports whether the server says that an object is not there.
 func isMissing(err error) bool {
-	var server *pgconn.PgError
-	if !errors.As(err, &server) {
-		return false
-	}
-	switch server.Code {
-	case "3F000", "42704", "42883", "42P01", "42703": // schema, object, function, table, column
-		return true
-	}
-	return false
-}
-
-// hasCode reports whether err is the server's and has an SQLSTATE.
-func hasCode(err error, sqlState string) bool {
-	var server *pgconn.PgError
-	return errors.As(err, &server) && server.Code == sqlState
+	return session.HasCode(err, "3F000", "42704", "42883", "42P01", "42703") // schema, object, function, table, column
 }
 
 // isInUse reports whether sessions or subscriptions keep a database.
 func isInUse(err error) bool {
-	return hasCode(err, "55006")
+	return session.HasCode(err, "55006")
 }
 
 // isSharedMemory reports whether a parallel plan asked for more shared memory

@@ -6,7 +6,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 // Existing is the database that has the final name already.
@@ -44,8 +45,7 @@ FROM pg_catalog.pg_database WHERE datname = $1`, t.Name, t.Superuser).Scan(&e.Ow
 // isEmpty looks into a database. One that lets nobody in is not known to be empty.
 func (t *Target) isEmpty(ctx context.Context, name string) (empty bool, err error) {
 	conn, err := t.session(ctx, name, "UTF8")
-	var server *pgconn.PgError
-	if errors.As(err, &server) && server.Code == "55000" {
+	if session.HasCode(err, "55000") {
 		return false, nil
 	}
 	if err != nil {

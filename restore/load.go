@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgberth/pgberth/archive"
+	"github.com/pgberth/pgberth/internal/session"
 	"github.com/pgberth/pgberth/progress"
 )
 
@@ -123,12 +124,15 @@ func (w *worker) batch(ctx context.Context, entries []*archive.Entry) error {
 		err = w.exec(ctx, "COMMIT")
 	}
 	if err != nil {
-		if ctx.Err() != nil || w.conn.IsClosed() {
-			return err
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if w.conn.IsClosed() {
+			return fmt.Errorf("restore %s and %d others: %w", entries[0].Name(), len(entries)-1, err)
 		}
 		w.sql.Reset() // settings made in the transaction are gone
 		if err := w.exec(ctx, "ROLLBACK"); err != nil {
-			return err
+			return fmt.Errorf("restore %s: %w", entries[0].Name(), err)
 		}
 		for _, e := range entries {
 			if err := w.tolerate(e, w.postData(ctx, e)); err != nil {
@@ -160,7 +164,7 @@ func (w *worker) postData(ctx context.Context, e *archive.Entry) error {
 	start := time.Now()
 	w.Reporter.Report(progress.UnitStart{Phase: progress.PostData, Object: e.Name()})
 	err := w.entry(ctx, e)
-	for attempt := 0; hasCode(err, "40P01") && attempt < 3; attempt++ { // a deadlock: nothing of it is there
+	for attempt := 0; session.HasCode(err, "40P01") && attempt < 3; attempt++ { // a deadlock: nothing of it is there
 		err = w.entry(ctx, e)
 	}
 	if isSharedMemory(err) {

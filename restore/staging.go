@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -12,10 +11,10 @@ import (
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgberth/pgberth/archive"
 	"github.com/pgberth/pgberth/internal/catalog"
+	"github.com/pgberth/pgberth/internal/session"
 	"github.com/pgberth/pgberth/progress"
 )
 
@@ -121,9 +120,8 @@ WHERE d.datname ~ '_pgberth_[0-9a-f]{8}$'
 			continue
 		}
 		leftover, err := t.isLeftover(ctx, name, comment)
-		var server *pgconn.PgError
-		if errors.As(err, &server) && server.Code == "3D000" {
-			continue // another run has dropped it
+		if session.HasCode(err, "3D000", "57P01") {
+			continue // another run has dropped it, or does so and ends the sessions in it
 		}
 		if err != nil {
 			return err

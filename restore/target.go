@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgberth/pgberth/internal/catalog"
 	"github.com/pgberth/pgberth/internal/conninfo"
@@ -57,8 +56,7 @@ func OpenTarget(ctx context.Context, endpoint *conninfo.Endpoint, inPlace bool, 
 				return t, nil
 			}
 			failures = append(failures, fmt.Errorf("target %s: connect to database %q: %w", endpoint.Name, database, err))
-			var server *pgconn.PgError
-			if !errors.As(err, &server) || server.Code != "3D000" && server.Code != "55000" {
+			if !session.HasCode(err, "3D000", "55000") {
 				break // only a missing database makes the next one worth trying
 			}
 		}
@@ -106,8 +104,7 @@ func (t *Target) reconnect(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		err := t.connect(ctx, t.admin.Config().Database)
-		var server *pgconn.PgError
-		if !errors.As(err, &server) || server.Code != "57P03" {
+		if !session.HasCode(err, "57P03") {
 			return err
 		}
 		select {
@@ -193,8 +190,7 @@ func (t *Target) cleanUp(ctx context.Context, sql string) error {
 			return err
 		}
 		err := t.outsideTransaction(ctx, sql)
-		var server *pgconn.PgError
-		again := t.admin.IsClosed() || errors.As(err, &server) && server.Code == "57014"
+		again := t.admin.IsClosed() || session.HasCode(err, "57014")
 		if err == nil || !again || attempt == attempts || ctx.Err() != nil {
 			return err
 		}

@@ -2,13 +2,13 @@ package conninfo
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/user"
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 // Peer is an operating system user, for peer authentication.
@@ -30,8 +30,7 @@ func (e *Endpoint) AdoptPeer(ctx context.Context) {
 		_ = conn.Close(context.WithoutCancel(ctx))
 		return
 	}
-	var server *pgconn.PgError
-	if !errors.As(err, &server) || server.Code != "28000" {
+	if !session.HasCode(err, "28000") {
 		return
 	}
 	account, err := user.Lookup(e.Config.User)

@@ -11,9 +11,9 @@ import (
 	"path/filepath"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgberth/pgberth/internal/atomicfile"
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 // The table that holds records, in the database postgres of the server they are about.
@@ -117,8 +117,7 @@ END $$`, pgx.QueryExecModeSimpleProtocol)
 }
 
 func isMissing(err error) bool {
-	var server *pgconn.PgError
-	return errors.As(err, &server) && (server.Code == "42P01" || server.Code == "3F000")
+	return session.HasCode(err, "42P01", "3F000")
 }
 
 func readFile(dir, system string) (*Record, error) {
@@ -172,6 +171,5 @@ func Pending(ctx context.Context, conn *pgx.Conn, dir string) ([]*Record, error)
 }
 
 func isForbidden(err error) bool {
-	var server *pgconn.PgError
-	return errors.As(err, &server) && server.Code == "42501"
+	return session.HasCode(err, "42501")
 }

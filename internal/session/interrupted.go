@@ -5,8 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Interrupted gives an error the end of ctx as its reason if all it says is
@@ -24,8 +22,7 @@ func Interrupted(ctx context.Context, err error) error {
 
 func isCancelled(err error) bool {
 	const queryCanceled = "57014"
-	var server *pgconn.PgError
-	return errors.As(err, &server) && server.Code == queryCanceled
+	return HasCode(err, queryCanceled)
 }
 
 func isBroken(err error) bool {

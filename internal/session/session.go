@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,7 +70,7 @@ func endedBy(err error) string {
 		"57P05": "idle_session_timeout",
 		"25P04": "transaction_timeout",
 	} {
-		if hasCode(err, code) {
+		if HasCode(err, code) {
 			return timeout
 		}
 	}
@@ -88,10 +89,10 @@ func connect(ctx context.Context, c *pgx.ConnConfig, opts Options) (*pgx.Conn, e
 	return conn, nil
 }
 
-// hasCode reports whether err is the server's and has an SQLSTATE.
-func hasCode(err error, sqlState string) bool {
+// HasCode reports whether an error is the server's and has one of these SQLSTATEs.
+func HasCode(err error, sqlStates ...string) bool {
 	var server *pgconn.PgError
-	return errors.As(err, &server) && server.Code == sqlState
+	return errors.As(err, &server) && slices.Contains(sqlStates, server.Code)
 }
 
 // Version returns the server's version as server_version_num counts: 170006
