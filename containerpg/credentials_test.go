@@ -75,22 +75,7 @@ func TestLoginOrder(t *testing.T) {
 	}
 }
 
-// clearPG keeps the developer's own settings out of a test, but for those about tests.
-func clearPG(t *testing.T) {
-	t.Helper()
-	for _, pair := range os.Environ() {
-		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "PG") && !strings.HasPrefix(name, "PGBERTH_TEST_") {
-			t.Setenv(name, "")
-			if err := os.Unsetenv(name); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	t.Setenv("PGPASSFILE", filepath.Join(t.TempDir(), "none"))
-}
-
 func TestOwnPasswords(t *testing.T) {
-	clearPG(t)
 	hosts := []hostPort{{"bullion-db", 5432}, {"172.17.0.2", 5432}, {"localhost", 54320}}
 	if got, err := ownPasswords("app", "shop", hosts); err != nil || len(got) != 0 {
 		t.Errorf("without any: %v, %v", got, err)
@@ -115,7 +100,6 @@ func TestOwnPasswords(t *testing.T) {
 
 // The environment of a migration often describes its source.
 func TestParseConfigKeepsTheEnvironmentOut(t *testing.T) {
-	clearPG(t)
 	for name, value := range map[string]string{
 		"PGHOST": "source", "PGPORT": "1", "PGUSER": "me", "PGDATABASE": "mine", "PGSSLMODE": "verify-full", "PGSSLROOTCERT": "/does/not/exist",
 		"PGSSLCERT": "/does/not/exist", "PGSSLKEY": "/does/not/exist", "PGOPTIONS": "-c search_path=x", "PGTARGETSESSIONATTRS": "standby",
@@ -137,7 +121,6 @@ func TestParseConfigKeepsTheEnvironmentOut(t *testing.T) {
 }
 
 func TestServerShowsNoPassword(t *testing.T) {
-	clearPG(t)
 	config, err := parseConfig("127.0.0.1", 5432, "app", "shop")
 	if err != nil {
 		t.Fatal(err)

@@ -31,7 +31,18 @@ func TestMain(m *testing.M) {
 	if os.Getenv(runForever) != "" {
 		mainRunForever()
 	}
+	forgetPG()
 	pgtest.Main(m)
+}
+
+// forgetPG keeps the developer's own settings out of the tests, but for those about tests.
+func forgetPG() {
+	for _, pair := range os.Environ() {
+		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "PG") && !strings.HasPrefix(name, "PGBERTH_TEST_") {
+			_ = os.Unsetenv(name) // a name that the environment has is a good one
+		}
+	}
+	_ = os.Setenv("PGPASSFILE", "/no/such/pgpass")
 }
 
 // long skips a test whose many containers take more than make test has time for. make soak runs it.
@@ -46,7 +57,6 @@ func long(t *testing.T) {
 // the test has started a container already.
 func openEngine(t *testing.T) *Engine {
 	t.Helper()
-	clearPG(t)
 	e, err := Open(t.Context(), Options{})
 	if err != nil {
 		if os.Getenv("PGBERTH_TEST_DISALLOW_SKIP") != "" {

@@ -20,6 +20,7 @@ import (
 )
 
 func TestResolveByEveryName(t *testing.T) {
+	t.Parallel()
 	project := strings.ToLower(pgtest.NewName("project"))
 	e, pg := container17(t, pgtest.Published(), pgtest.Env("POSTGRES_USER", "app"), pgtest.Env("POSTGRES_DB", "shop"),
 		label(labelProject, project), label(labelService, "db"))
@@ -84,6 +85,8 @@ func TestResolveByEveryName(t *testing.T) {
 }
 
 func TestReach(t *testing.T) {
+	t.Parallel()
+	unpublished := pgtest.Container(t, 17, pgtest.NoWait())
 	e, pg := container17(t, pgtest.Published())
 	direct := resolve(t, e, Selector{Name: pg.Container})
 	e.docker = remote{e.docker}
@@ -94,7 +97,6 @@ func TestReach(t *testing.T) {
 	}
 	mustAnswer(t, s, "postgres")
 
-	unpublished := pgtest.Container(t, 17)
 	s = resolve(t, e, Selector{Name: unpublished.Container})
 	if s.Path != ViaExec || s.Host != "" || s.Address != "/var/run/postgresql" {
 		t.Errorf("%+v", s)
@@ -199,8 +201,10 @@ func TestReachUnusualNetworks(t *testing.T) {
 }
 
 func TestCredentials(t *testing.T) {
+	t.Parallel()
 	e := openEngine(t)
 	t.Run("from files", func(t *testing.T) {
+		t.Parallel()
 		secrets := t.TempDir()
 		if err := os.Chmod(secrets, 0o755); err != nil {
 			t.Fatal(err)
@@ -219,48 +223,52 @@ func TestCredentials(t *testing.T) {
 		}
 	})
 	t.Run("trust", func(t *testing.T) {
+		t.Parallel()
 		pg := pgtest.Container(t, 17, pgtest.NoWait(), pgtest.Env("POSTGRES_PASSWORD", ""), pgtest.Env("POSTGRES_HOST_AUTH_METHOD", "trust"))
 		if s := resolve(t, e, Selector{Name: pg.Container}); s.User != "postgres" {
 			t.Errorf("%+v", s)
 		}
 	})
-	t.Run("changed", func(t *testing.T) {
-		pg := pgtest.Container(t, 17, pgtest.Env("POSTGRESQL_ADMIN_PASSWORD_FILE", "/no/such/file"))
-		inside, e := resolve(t, only(e, ViaExec), Selector{Name: pg.Container}), only(e, ViaBridge)
-		pg.Exec(t, "postgres", "create role bob login password 'bobs'; alter role postgres password 'changed'")
-		initial := pg.Password
-		byName := Selector{Name: pg.Container}
-		_, err := e.Resolve(t.Context(), byName)
-		wantError[*AuthError](t, err, `password authentication failed for user "postgres"`, "tried POSTGRES_PASSWORD)", "could not read POSTGRESQL_ADMIN_PASSWORD_FILE: read /no/such/file: ", "first start", "PGPASSWORD or ~/.pgpass")
-		if strings.Contains(err.Error(), initial) {
-			t.Errorf("the password shows in: %v", err)
-		}
-		servers, err := e.Locate(t.Context(), byName)
-		if err != nil || len(servers) != 1 || !strings.Contains(servers[0].Problem, "password authentication failed") {
-			t.Errorf("%+v, %v", servers, err)
-		}
+}
 
-		// Inside, the image's pg_hba.conf asks for no password.
-		mustAnswer(t, inside, "postgres")
-		_, err = e.Resolve(t.Context(), Selector{Name: pg.Container, User: "bob"})
-		wantError[*AuthError](t, err, `user "bob"`, "no password is known")
-		_, err = e.Resolve(t.Context(), Selector{Name: pg.Container, User: "nobody"})
-		wantError[*AuthError](t, err, `user "nobody"`)
+// The password of the container's environment is that of its first start.
+func TestCredentialsThatChanged(t *testing.T) {
+	e := openEngine(t)
+	pg := pgtest.Container(t, 17, pgtest.Env("POSTGRESQL_ADMIN_PASSWORD_FILE", "/no/such/file"))
+	inside, e := resolve(t, only(e, ViaExec), Selector{Name: pg.Container}), only(e, ViaBridge)
+	pg.Exec(t, "postgres", "create role bob login password 'bobs'; alter role postgres password 'changed'")
+	initial := pg.Password
+	byName := Selector{Name: pg.Container}
+	_, err := e.Resolve(t.Context(), byName)
+	wantError[*AuthError](t, err, `password authentication failed for user "postgres"`, "tried POSTGRES_PASSWORD)", "could not read POSTGRESQL_ADMIN_PASSWORD_FILE: read /no/such/file: ", "first start", "PGPASSWORD or ~/.pgpass")
+	if strings.Contains(err.Error(), initial) {
+		t.Errorf("the password shows in: %v", err)
+	}
+	servers, err := e.Locate(t.Context(), byName)
+	if err != nil || len(servers) != 1 || !strings.Contains(servers[0].Problem, "password authentication failed") {
+		t.Errorf("%+v, %v", servers, err)
+	}
 
-		t.Setenv("PGPASSWORD", "changed")
-		if s := resolve(t, e, byName); s.ConnConfig("").Password != "changed" {
-			t.Error("PGPASSWORD was not used")
-		}
-		t.Setenv("PGPASSWORD", "")
-		passfile := filepath.Join(t.TempDir(), "pgpass")
-		if err := os.WriteFile(passfile, []byte(pg.Container+":*:*:bob:bobs\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		t.Setenv("PGPASSFILE", passfile)
-		if s := resolve(t, e, Selector{Name: pg.Container, User: "bob"}); s.User != "bob" || s.Superuser {
-			t.Errorf("%+v", s)
-		}
-	})
+	// Inside, the image's pg_hba.conf asks for no password.
+	mustAnswer(t, inside, "postgres")
+	_, err = e.Resolve(t.Context(), Selector{Name: pg.Container, User: "bob"})
+	wantError[*AuthError](t, err, `user "bob"`, "no password is known")
+	_, err = e.Resolve(t.Context(), Selector{Name: pg.Container, User: "nobody"})
+	wantError[*AuthError](t, err, `user "nobody"`)
+
+	t.Setenv("PGPASSWORD", "changed")
+	if s := resolve(t, e, byName); s.ConnConfig("").Password != "changed" {
+		t.Error("PGPASSWORD was not used")
+	}
+	t.Setenv("PGPASSWORD", "")
+	passfile := filepath.Join(t.TempDir(), "pgpass")
+	if err := os.WriteFile(passfile, []byte(pg.Container+":*:*:bob:bobs\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PGPASSFILE", passfile)
+	if s := resolve(t, e, Selector{Name: pg.Container, User: "bob"}); s.User != "bob" || s.Superuser {
+		t.Errorf("%+v", s)
+	}
 }
 
 // A server may insist on TLS; its certificate is its own, as a container's is.
@@ -292,9 +300,11 @@ func TestTLSOnly(t *testing.T) {
 }
 
 func TestResolveErrors(t *testing.T) {
+	t.Parallel()
 	project := strings.ToLower(pgtest.NewName("project"))
+	second := pgtest.Container(t, 17, pgtest.NoWait(), label(labelProject, project), label(labelService, "db"))
 	e, first := container17(t, label(labelProject, project), label(labelService, "db"))
-	second := pgtest.Container(t, 17, label(labelProject, project), label(labelService, "db"))
+	resolve(t, e, Selector{Name: second.Container}) // waits for it
 
 	t.Run("ambiguous", func(t *testing.T) {
 		for _, sel := range []Selector{{Name: "db", Project: project}, {Project: project}} {
@@ -343,6 +353,7 @@ func TestResolveErrors(t *testing.T) {
 }
 
 func TestNotPostgres(t *testing.T) {
+	t.Parallel()
 	e := openEngine(t)
 	pgtest.SharedContainer(t, 17) // skips where there can be none
 	run := func(t *testing.T, change func(*container.Config, *container.HostConfig)) (name string, inProject Selector) {

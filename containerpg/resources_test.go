@@ -34,6 +34,7 @@ func TestResourcesOfLimits(t *testing.T) {
 }
 
 func TestResourcesOfContainer(t *testing.T) {
+	t.Parallel()
 	e, pg := container17(t, pgtest.DockerArgs("--cpus", "0.5", "--memory", "700m"))
 	got, err := e.Resources(t.Context(), resolve(t, e, Selector{Name: pg.Container}))
 	if err != nil || got != (Resources{CPUs: 1, Memory: 700 << 20}) {

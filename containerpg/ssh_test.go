@@ -19,7 +19,6 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 func TestOpenBySSH(t *testing.T) {
 	pg := pgtest.SharedContainer(t, 17)
 	pgtest.SSHHost(t, nil)
-	clearPG(t)
 	for _, host := range []string{"ssh://vps", "ssh://vps/var/run/docker.sock"} {
 		e, err := Open(t.Context(), Options{Host: host})
 		if err != nil {

@@ -51,6 +51,7 @@ func (e *events) Report(event progress.Event) {
 // While the cluster is made, a temporary server answers inside the container;
 // what Resolve answers must be the one that stays.
 func TestStartingServerIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	e := openEngine(t)
 	heard := &events{}
 	e.Reporter = heard
@@ -76,12 +77,12 @@ func TestStartingServerIsWaitedFor(t *testing.T) {
 }
 
 func TestStartThatFails(t *testing.T) {
+	t.Parallel()
+	again := pgtest.Container(t, 17, pgtest.NoWait(), pgtest.DockerArgs("--restart", "always"), pgtest.InitScript("10-fail.sh", "sleep 1\nexit 3\n"))
 	e, pg := container17(t, pgtest.NoWait(), pgtest.InitScript("10-fail.sh", "sleep 1\necho the disk is made of cheese\nexit 3\n"))
 	_, err := e.Resolve(t.Context(), Selector{Name: pg.Container})
 	wantError[*StartError](t, err, pg.Container, "exit status 3", "the disk is made of cheese")
-
-	pg = pgtest.Container(t, 17, pgtest.NoWait(), pgtest.DockerArgs("--restart", "always"), pgtest.InitScript("10-fail.sh", "sleep 1\nexit 3\n"))
-	_, err = e.Resolve(t.Context(), Selector{Name: pg.Container})
+	_, err = e.Resolve(t.Context(), Selector{Name: again.Container})
 	wantError[*StartError](t, err, "again and again")
 }
 
@@ -120,6 +121,7 @@ func TestReresolve(t *testing.T) {
 
 // A file is read through the engine where the container has no cat.
 func TestReadFileBothWays(t *testing.T) {
+	t.Parallel()
 	e := openEngine(t)
 	pgtest.Container(t, 17, pgtest.NoWait()) // skips where there can be none
 	name := start(t, e, &container.Config{Image: pgtest.Image(17), Cmd: []string{"sleep", "600"}}, &container.HostConfig{NetworkMode: "none"})

@@ -107,9 +107,11 @@ func throughTunnel(t *testing.T, e *Engine, pg *pgtest.Server, kind string) *Ser
 }
 
 func TestTunnel(t *testing.T) {
+	t.Parallel()
 	e := openEngine(t)
 	for _, kind := range tunnelKinds {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			pg := pgtest.Container(t, 17)
 			s := throughTunnel(t, e, pg, kind)
 			t.Run("bytes", func(t *testing.T) { tunnelBytes(t, s) })
