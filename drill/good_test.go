@@ -11,6 +11,7 @@ import (
 
 // A good backup passes, whatever is in it and however it was written.
 func TestGoodBackups(t *testing.T) {
+	t.Parallel()
 	host := pgtest.Host(t)
 	few := `SET client_encoding = 'UTF8'; CREATE TABLE "déjà vu" (id serial); CREATE TABLE t (id serial PRIMARY KEY, name text CHECK (name <> 'x')); INSERT INTO t (name) VALUES (E'caf\u00e9'), (NULL); COMMENT ON TABLE t IS E'd\u00e9j\u00e0 vu'`
 	with := func(sql string, options ...string) func(testing.TB) string {
@@ -54,6 +55,7 @@ INSERT INTO h SELECT (ARRAY['a', 'b', 'c'])[1 + i % 3]::e, i FROM generate_serie
 			continue
 		}
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			db := test.make(t)
 			write := test.dump
 			if write == nil {

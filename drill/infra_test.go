@@ -38,21 +38,22 @@ func open(t testing.TB) *containerpg.Engine {
 	return engine
 }
 
-// left is what drills of this test have left on the engine and on the disk.
+// left says that a drill has left its server. What is left on the disk is looked for in the end.
 func left(t testing.TB, server drill.Server) {
 	t.Helper()
-	if server != nil {
-		if err := server.Alive(context.Background()); err == nil {
-			t.Error("the server is still there")
-		}
+	if err := server.Alive(context.Background()); err == nil {
+		t.Error("the server is still there")
 	}
-	if dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), "pgberth-drill-*")); len(dirs) > 0 {
-		t.Errorf("left: %v", dirs)
+	if dir := server.Endpoint("x").Config.Host; filepath.IsAbs(dir) {
+		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("left %s: %v", dir, err)
+		}
 	}
 }
 
 // In a container a good backup passes, and troubles of the container are not the backup's.
 func TestInContainer(t *testing.T) {
+	t.Parallel()
 	source := pgtest.SharedContainer(t, 17)
 	engine := open(t)
 	db, _, reader := newShop(t, source)
@@ -70,6 +71,8 @@ func TestInContainer(t *testing.T) {
 	left(t, server)
 
 	t.Run("killed", func(t *testing.T) {
+		t.Parallel()
+		var server drill.Server
 		r := run(t, o.WithTamper(func(_ context.Context, d *drill.Drill) error {
 			server = d.Throwaway()
 			id := drill.ContainerID(server)
@@ -79,18 +82,22 @@ func TestInContainer(t *testing.T) {
 		left(t, server)
 	})
 	t.Run("no image", func(t *testing.T) {
+		t.Parallel()
 		o := o
 		o.Server = drill.Docker(engine, "pgberth/no-such-image:17")
 		notRun(t, run(t, o), "docker pull postgres:17, or --image")
 	})
 	t.Run("another version", func(t *testing.T) {
+		t.Parallel()
 		o := o
 		o.Server = drill.Docker(engine, pgtest.Image(15))
 		notRun(t, run(t, o), "is of PostgreSQL 15 and the backup of 17")
 	})
 	t.Run("no room", func(t *testing.T) {
-		big := dumped(t, source, pgtest.Banker(t, source, 20))
-		o := options(big)
+		t.Parallel()
+		db := source.CreateDB(t, "TEMPLATE template0")
+		source.Exec(t, db, "CREATE TABLE big AS SELECT i, md5(i::text) FROM generate_series(1, 600000) i") // some 40 MB
+		o := options(dumped(t, source, db))
 		o.Server = func(ctx context.Context, want drill.ServerSpec) (drill.Server, error) {
 			s, err := drill.InTmpfs(ctx, engine, pgtest.Image(17), want, 64<<20)
 			return roomy{s}, err
@@ -105,6 +112,7 @@ type roomy struct{ drill.Server }
 func (roomy) FreeDisk(context.Context) (int64, error) { return 1 << 40, nil }
 
 func TestNoServer(t *testing.T) {
+	t.Parallel()
 	host := pgtest.Host(t)
 	db := host.CreateDB(t, "TEMPLATE template0")
 	o := options(dumped(t, host, db))
@@ -116,9 +124,12 @@ func TestNoServer(t *testing.T) {
 
 // A server whose programs end under it, on this host.
 func TestServerDies(t *testing.T) {
+	t.Parallel()
 	host := pgtest.Host(t)
 	db := host.CreateDB(t, "TEMPLATE template0")
+	var server drill.Server
 	r := run(t, options(dumped(t, host, db)).WithTamper(func(ctx context.Context, d *drill.Drill) error {
+		server = d.Throwaway()
 		dir := d.Throwaway().Endpoint("x").Config.Host
 		pid, err := os.ReadFile(filepath.Join(dir, "data", "postmaster.pid"))
 		if err != nil {
@@ -128,26 +139,30 @@ func TestServerDies(t *testing.T) {
 		return exec.CommandContext(ctx, "kill", "-KILL", first).Run()
 	}))
 	notRun(t, r, "")
-	left(t, nil)
+	left(t, server)
 }
 
 // A drill that is interrupted leaves nothing.
 func TestInterrupted(t *testing.T) {
+	t.Parallel()
 	host := pgtest.Host(t)
 	db := host.CreateDB(t, "TEMPLATE template0")
 	ctx, cancel := context.WithCancel(t.Context())
-	r, err := drill.Run(ctx, options(dumped(t, host, db)).WithTamper(func(context.Context, *drill.Drill) error {
+	var server drill.Server
+	r, err := drill.Run(ctx, options(dumped(t, host, db)).WithTamper(func(_ context.Context, d *drill.Drill) error {
+		server = d.Throwaway()
 		cancel()
 		return nil
 	}))
 	if r != nil || !errors.Is(err, context.Canceled) {
 		t.Errorf("report %v, error %v", r, err)
 	}
-	left(t, nil)
+	left(t, server)
 }
 
 // A server is kept on request, and only when the drill did not pass: until its user removes it.
 func TestKeepOnFailure(t *testing.T) {
+	t.Parallel()
 	host := pgtest.Host(t)
 	db := host.CreateDB(t, "TEMPLATE template0")
 	host.Exec(t, db, "CREATE TABLE t (id int)")
@@ -157,7 +172,6 @@ func TestKeepOnFailure(t *testing.T) {
 	if r := run(t, o); r.Verdict != drill.Passed || r.Kept != nil {
 		t.Errorf("%s, kept %v", r.Verdict, r.Kept)
 	}
-	left(t, nil)
 	checks := filepath.Join(t.TempDir(), "checks.yaml")
 	if err := os.WriteFile(checks, []byte("checks:\n  - sql: SELECT * FROM t\n    rows: 1\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -165,6 +179,7 @@ func TestKeepOnFailure(t *testing.T) {
 	pgtest.SharedContainer(t, 17) // skips where there can be none
 	for _, kind := range []string{"local", "docker"} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			args := []string{"drill", path, "--keep-on-failure", "--checks", checks, "--json", "--server", kind}
 			status, stdout, stderr := pgtest.Status(t, pgtest.Pgberth(t, args...))
 			var r drill.Report
@@ -191,14 +206,20 @@ func TestKeepOnFailure(t *testing.T) {
 			}
 			shell(look)
 			shell(r.Kept.Remove)
+			if kind != "local" {
+				return
+			}
+			_, dir, _ := strings.Cut(r.Kept.Look, "-h ")
+			dir, _, _ = strings.Cut(dir, " ")
+			tick := time.NewTicker(20 * time.Millisecond)
+			defer tick.Stop()
+			for deadline := time.Now().Add(time.Minute); ; <-tick.C { // the server takes a moment to end
+				if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+					break
+				} else if time.Now().After(deadline) {
+					t.Fatalf("left %s, %v", dir, err)
+				}
+			}
 		})
 	}
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); <-tick.C {
-		if dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), "pgberth-drill-*")); len(dirs) == 0 {
-			break
-		}
-	}
-	left(t, nil)
 }

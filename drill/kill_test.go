@@ -13,9 +13,25 @@ import (
 
 // A drill that is killed leaves nothing behind that the next one, or --reap, does not remove.
 func TestKilled(t *testing.T) {
-	source := pgtest.SharedContainer(t, 17)
-	host := pgtest.Host(t)
-	container, local := dumped(t, source, pgtest.Banker(t, source, 1)), dumped(t, host, pgtest.Banker(t, host, 1))
+	t.Parallel()
+	lines := []int{2, 12, 40}
+	if soak() {
+		lines = nil
+		for i := range 50 {
+			lines = append(lines, 1+i*2)
+		}
+	}
+	for kind, source := range map[string]*pgtest.Server{"docker": pgtest.SharedContainer(t, 17), "local": pgtest.Host(t)} {
+		path := dumped(t, source, pgtest.Banker(t, source, 1))
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			killed(t, lines, "drill", "--json", path, "--server", kind)
+		})
+	}
+}
+
+// killed kills drills after so many lines each, and looks for what is left.
+func killed(t *testing.T, lines []int, args ...string) {
 	temp, err := os.MkdirTemp("", "pgd") // short, for the path of a socket, and open to the user that runs the server
 	if err == nil {
 		err = os.Chmod(temp, 0o755)
@@ -24,38 +40,27 @@ func TestKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(temp) })
-	pgberth := func(args ...string) (int, string) {
-		cmd := pgtest.Pgberth(t, args...)
-		cmd.Env = append(cmd.Env, "TMPDIR="+temp)
-		status, stdout, stderr := pgtest.Status(t, cmd)
-		return status, stdout + stderr
-	}
-	lines := []int{2, 12, 40}
-	if soak() {
-		lines = nil
-		for i := range 50 {
-			lines = append(lines, 1+i*2)
-		}
-	}
 	for _, n := range lines {
-		for _, args := range [][]string{{container, "--server", "docker"}, {local, "--server", "local"}} {
-			pid := killAfter(t, n, temp, append([]string{"drill", "--json"}, args...)...)
-			// The engine finishes what it was asked to make, even if nobody waits for it any more.
-			const most = 100
-			for i := range most {
-				status, out := pgberth("drill", "--reap")
-				if status != 0 {
-					t.Fatalf("reap: status %d\n%s", status, out)
-				}
-				if strings.Contains(out, "nothing was left") && made(t, pid) == "" {
-					break
-				}
-				if i == most-1 {
-					t.Errorf("%v killed after %d lines: there is always something: %s", args, n, out)
-				}
+		pid := killAfter(t, n, temp, args...)
+		// The engine finishes what it was asked to make, even if nobody waits for it any more.
+		const most = 100
+		for i := range most {
+			cmd := pgtest.Pgberth(t, "drill", "--reap")
+			cmd.Env = append(cmd.Env, "TMPDIR="+temp)
+			status, stdout, stderr := pgtest.Status(t, cmd)
+			if status != 0 {
+				t.Fatalf("reap: status %d\n%s%s", status, stdout, stderr)
 			}
-			if entries, err := os.ReadDir(temp); err != nil || len(entries) > 0 {
-				t.Errorf("%v killed after %d lines: left %v, %v", args, n, entries, err)
+			entries, err := os.ReadDir(temp)
+			if err != nil {
+				t.Fatal(err)
+			}
+			left := made(t, pid)
+			if len(entries) == 0 && left == "" {
+				break
+			}
+			if i == most-1 {
+				t.Errorf("%v killed after %d lines: there is always something: %v\n%s\nand reap says %s", args, n, entries, left, stdout)
 			}
 		}
 	}

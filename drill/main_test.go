@@ -25,13 +25,22 @@ func TestMain(m *testing.M) {
 	status := 1
 	if err == nil {
 		status = pgtest.Suite{M: m}.Run()
-		err = os.RemoveAll(dir)
+		err = errors.Join(leftBehind(), os.RemoveAll(dir))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		status = 1
 	}
 	os.Exit(status)
+}
+
+// leftBehind says what the drills of all tests, which run side by side, have left on the disk.
+func leftBehind() error {
+	found, err := filepath.Glob(filepath.Join(os.TempDir(), "pgberth-drill-*"))
+	if err == nil && len(found) > 0 {
+		err = fmt.Errorf("drills have left %q", found)
+	}
+	return err
 }
 
 func soak() bool { return os.Getenv("PGBERTH_TEST_SOAK") != "" }
@@ -51,7 +60,7 @@ func options(path string) drill.Options {
 	return drill.Options{Backup: drill.Backup{Name: path, Path: path}, Server: drill.Local, Tool: "pgberth test", Host: "here"}
 }
 
-// run drills and fails the test if something was left.
+// run drills and fails the test if something could not be removed.
 func run(t testing.TB, o drill.Options) *drill.Report {
 	t.Helper()
 	r, err := drill.Run(t.Context(), o)
