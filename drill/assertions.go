@@ -8,7 +8,6 @@ import (
 	"math/big"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -170,13 +169,9 @@ func number(node *yaml.Node) (*big.Rat, error) {
 	return n, nil
 }
 
-// parseDuration reads what time.ParseDuration does, and days: 8d, 36h, 90m.
+// parseDuration reads a duration that is longer than none.
 func parseDuration(s string) (time.Duration, error) {
-	d, err := time.ParseDuration(s)
-	if days, isDays := strings.CutSuffix(s, "d"); err != nil && isDays {
-		n, daysErr := strconv.ParseFloat(days, 64)
-		d, err = time.Duration(n*24*float64(time.Hour)), daysErr
-	}
+	d, err := human.ParseDuration(s)
 	if err != nil || d <= 0 {
 		return 0, errors.New("not a duration such as 30s, 24h or 8d")
 	}

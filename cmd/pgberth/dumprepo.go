@@ -188,10 +188,7 @@ func (p *percentage) want() string   { return "a number from 0 to 100" }
 func (p *percentage) String() string { return strconv.FormatFloat(float64(*p), 'g', -1, 64) }
 
 func (p *percentage) Set(s string) error {
-	v, err := strconv.ParseFloat(strings.TrimSuffix(s, "%"), 64)
-	if err != nil || !(v >= 0 && v <= 100) {
-		return errors.New("not a number from 0 to 100")
-	}
+	v, err := human.ParsePercent(s)
 	*p = percentage(v)
-	return nil
+	return err
 }

@@ -3,14 +3,13 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/pgberth/pgberth/internal/human"
 	"github.com/pgberth/pgberth/progress"
 	"github.com/pgberth/pgberth/repository"
 )
@@ -138,26 +137,9 @@ func (d *duration) String() string {
 }
 
 func (d *duration) Set(s string) error {
-	var days time.Duration
-	if number, rest, found := strings.Cut(s, "d"); found {
-		n, err := strconv.ParseUint(number, 10, 16)
-		if err != nil {
-			return err
-		}
-		if days = time.Duration(n) * 24 * time.Hour; rest == "" {
-			rest = "0"
-		}
-		s = rest
-	}
-	parsed, err := time.ParseDuration(s)
-	if err != nil {
-		return err
-	}
-	if parsed < 0 {
-		return errors.New("negative")
-	}
-	*d = duration(days + parsed)
-	return nil
+	v, err := human.ParseDuration(s)
+	*d = duration(v)
+	return err
 }
 
 // A byteSize is a flag's value: 500kB, 10MB, 2GB in powers of 1000, or KiB, MiB, GiB in powers of 1024.
@@ -173,15 +155,8 @@ func (n *byteSize) String() string {
 	return strconv.FormatInt(int64(*n), 10)
 }
 
-var byteUnits = map[string]int64{"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
-
 func (n *byteSize) Set(s string) error {
-	digits := len(s) - len(strings.TrimLeft(s, "0123456789"))
-	v, err := strconv.ParseInt(s[:digits], 10, 64)
-	unit, known := byteUnits[strings.ToLower(strings.TrimSpace(s[digits:]))]
-	if err != nil || !known || v*unit/unit != v {
-		return fmt.Errorf("not %s", n.want())
-	}
-	*n = byteSize(v * unit)
-	return nil
+	v, err := human.ParseSize(s)
+	*n = byteSize(v)
+	return err
 }

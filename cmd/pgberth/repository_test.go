@@ -60,33 +60,6 @@ func scriptLocked(ts *testscript.TestScript, neg bool, args []string) {
 	status(ts, false, args[2:])
 }
 
-func TestFlagValues(t *testing.T) {
-	for s, want := range map[string]time.Duration{"90s": 90 * time.Second, "26h": 26 * time.Hour, "7d": 168 * time.Hour, "1d2h30m": 26*time.Hour + 30*time.Minute, "0": 0} {
-		var d duration
-		if err := d.Set(s); err != nil || time.Duration(d) != want {
-			t.Errorf("%s: %s, %v", s, time.Duration(d), err)
-		}
-	}
-	for _, s := range []string{"", "x", "-1h", "5", "d", "-1d", "1d-25h", "99999d", "1d1d"} {
-		var d duration
-		if err := d.Set(s); err == nil {
-			t.Errorf("%q is %s", s, time.Duration(d))
-		}
-	}
-	for s, want := range map[string]byteSize{"0": 0, "123": 123, "500kB": 500_000, "10 MB": 10_000_000, "2GiB": 2 << 30, "1b": 1} {
-		var n byteSize
-		if err := n.Set(s); err != nil || n != want {
-			t.Errorf("%s: %d, %v", s, n, err)
-		}
-	}
-	for _, s := range []string{"", "MB", "-1", "1.5MB", "1XB", "99999999999999TB"} {
-		var n byteSize
-		if err := n.Set(s); err == nil {
-			t.Errorf("%q is %d", s, n)
-		}
-	}
-}
-
 func TestNagiosText(t *testing.T) {
 	newest := &repository.Backup{Size: 5000}
 	status := func(s repository.Status) checked { return checked{&s, "", 26 * time.Hour, 1000} }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/pgberth/pgberth/archive"
 	"github.com/pgberth/pgberth/backup"
+	"github.com/pgberth/pgberth/internal/human"
 	"github.com/pgberth/pgberth/progress"
 	"github.com/pgberth/pgberth/repository"
 )
@@ -42,38 +42,12 @@ type Duration time.Duration
 func (*Duration) want() string { return "a duration, such as 90s, 30m, 26h or 30d" }
 
 func (d *Duration) parse(text string) error {
-	units := []struct {
-		name string
-		is   time.Duration
-	}{{"ms", time.Millisecond}, {"s", time.Second}, {"m", time.Minute}, {"h", time.Hour}, {"d", 24 * time.Hour}, {"w", 7 * 24 * time.Hour}}
-	if text == "0" {
-		*d = 0
-		return nil
+	v, err := human.ParseDuration(text)
+	if err != nil {
+		return errWanted
 	}
-	var sum time.Duration
-	for rest := text; ; {
-		digits := len(rest) - len(strings.TrimLeft(rest, "0123456789"))
-		n, err := strconv.ParseInt(rest[:digits], 10, 64)
-		if err != nil {
-			return errWanted
-		}
-		rest = rest[digits:]
-		letters := len(rest) - len(strings.TrimLeft(rest, "abcdefghijklmnopqrstuvwxyz"))
-		unit := time.Duration(0)
-		for _, u := range units {
-			if u.name == rest[:letters] {
-				unit = u.is
-			}
-		}
-		if unit == 0 || n > int64(math.MaxInt64-sum)/int64(unit) {
-			return errWanted
-		}
-		sum += time.Duration(n) * unit
-		if rest = strings.TrimLeft(rest[letters:], " "); rest == "" {
-			*d = Duration(sum)
-			return nil
-		}
-	}
+	*d = Duration(v)
+	return nil
 }
 
 // A Size is a number of bytes: 500 kB, 10 MB, 2 GB, in powers of 1000, or KiB, MiB and GiB.
@@ -82,15 +56,11 @@ type Size int64
 func (*Size) want() string { return "a size, such as 500 kB, 10 MB or 2 GB" }
 
 func (s *Size) parse(text string) error {
-	units := map[string]float64{"": 1, "b": 1, "byte": 1, "bytes": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12,
-		"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
-	number := len(text) - len(strings.TrimLeft(text, "0123456789."))
-	n, err := strconv.ParseFloat(text[:number], 64)
-	unit, known := units[strings.ToLower(strings.TrimSpace(text[number:]))]
-	if err != nil || !known || n*unit >= math.MaxInt64 {
+	n, err := human.ParseSize(text)
+	if err != nil {
 		return errWanted
 	}
-	*s = Size(n * unit)
+	*s = Size(n)
 	return nil
 }
 
@@ -100,9 +70,8 @@ type Share float64
 func (*Share) want() string { return "a share from 0% to 100%, such as 50%" }
 
 func (s *Share) parse(text string) error {
-	number, found := strings.CutSuffix(text, "%")
-	n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-	if err != nil || !found || !(n >= 0 && n <= 100) {
+	n, err := human.ParsePercent(text)
+	if err != nil || !strings.HasSuffix(text, "%") { // 0.5 could be a share of one
 		return errWanted
 	}
 	*s = Share(n / 100)
