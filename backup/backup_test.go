@@ -114,7 +114,7 @@ func TestDamage(t *testing.T) {
 	names := files(t, dir)
 	tried := 0
 	for name, data := range names {
-		if tried++; tried > 3 && !soak() {
+		if tried++; tried > 3 && !pgtest.Soak() {
 			break
 		}
 		file := filepath.Join(dir, name)

@@ -12,7 +12,7 @@ import (
 
 // kills is how many runs are killed.
 func kills(few int) int {
-	if soak() {
+	if pgtest.Soak() {
 		return 200
 	}
 	return few
@@ -94,12 +94,12 @@ func TestKill(t *testing.T) {
 			pgberth(t, 0, "copy", "latest", "--repo", repo, "--to-repo", to)
 		}
 		pgberth(t, 0, "verify", "--repo", to)
-		if soak() && i%10 == 9 {
+		if pgtest.Soak() && i%10 == 9 {
 			to = filepath.Join(t.TempDir(), "to")
 			pgberth(t, 0, "copy", "latest", "--repo", repo, "--to-repo", to)
 		}
 	}
-	if deaths == 0 && soak() { // two copies may both be faster
+	if deaths == 0 && pgtest.Soak() { // two copies may both be faster
 		t.Error("no copy was killed before its end")
 	}
 	pgberth(t, 0, "copy", "--repo", repo, "--to-repo", to)

@@ -15,8 +15,6 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-func soak() bool { return os.Getenv("PGBERTH_TEST_SOAK") != "" }
-
 // event is a line of --json.
 type event struct {
 	Event, Phase, Object, Message, ID, Database, File, Text, Path string

@@ -2,7 +2,6 @@ package compare_test
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -232,7 +231,7 @@ func TestMutations(t *testing.T) {
 		t.Skipf("the changes are made on 15 or later, not on %d", host.Major)
 	}
 	from, to := club(t, host), club(t, host)
-	soak := os.Getenv("PGBERTH_TEST_SOAK") != ""
+	soak := pgtest.Soak()
 	compared := func() []string {
 		report := run(t, host.URL(from), host.URL(to), compare.Options{Jobs: 1})
 		if strings.Contains(fmt.Sprint(report), "secret") {

@@ -36,7 +36,7 @@ func gone(t *testing.T, e *Engine, made *Created, volume string) {
 }
 
 func TestCreate(t *testing.T) {
-	long(t)
+	pgtest.Long(t)
 	e := makeImage(t)
 	name := pgtest.NewName("made")
 	spec := CreateSpec{Name: name, Image: pgtest.Image(17), Volume: name, PasswordFile: filepath.Join(t.TempDir(), "new", "password")}
@@ -101,7 +101,7 @@ func TestCreateErrors(t *testing.T) {
 }
 
 func TestCompose(t *testing.T) {
-	long(t)
+	pgtest.Long(t)
 	e := makeImage(t)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "compose.yaml")

@@ -45,14 +45,6 @@ func forgetPG() {
 	_ = os.Setenv("PGPASSFILE", "/no/such/pgpass")
 }
 
-// long skips a test whose many containers take more than make test has time for. make soak runs it.
-func long(t *testing.T) {
-	t.Helper()
-	if os.Getenv("PGBERTH_TEST_SOAK") == "" {
-		t.Skip("PGBERTH_TEST_SOAK is not set")
-	}
-}
-
 // openEngine opens the machine's docker engine. pgtest has made sure of it where
 // the test has started a container already.
 func openEngine(t *testing.T) *Engine {

@@ -115,7 +115,7 @@ func TestReach(t *testing.T) {
 // A forwarded engine's containers publish their ports on another machine; what
 // answers at the same port of this one is not the server that was asked for.
 func TestReachRefusesAnotherServer(t *testing.T) {
-	long(t)
+	pgtest.Long(t)
 	e, pg := container17(t)
 	other := pgtest.Container(t, 17, pgtest.Env("POSTGRES_PASSWORD", pg.Password))
 	b, err := e.inspect(t.Context(), resolve(t, e, Selector{Name: pg.Container}).ID)
@@ -146,7 +146,7 @@ var inMemory = map[string]string{"/var/lib/postgresql/data": ""}
 var everyWay = []Via{ViaSocket, ViaBridge, ViaExec}
 
 func TestReachUnusualNetworks(t *testing.T) {
-	long(t)
+	pgtest.Long(t)
 	e := openEngine(t)
 	t.Run("another port", func(t *testing.T) {
 		pg := pgtest.Container(t, 17, pgtest.NoWait(), pgtest.Settings("port=5433"))
@@ -273,7 +273,7 @@ func TestCredentialsThatChanged(t *testing.T) {
 
 // A server may insist on TLS; its certificate is its own, as a container's is.
 func TestTLSOnly(t *testing.T) {
-	long(t)
+	pgtest.Long(t)
 	const serverUser = 999 // of the image; a private key must be its own
 	e := openEngine(t)
 	dir := t.TempDir()

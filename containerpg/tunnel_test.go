@@ -236,7 +236,7 @@ func tunnelFatal(t *testing.T, s *Server, pg *pgtest.Server) {
 // remain, and the server must go on.
 func tunnelKill(t *testing.T, e *Engine, s *Server, pg *pgtest.Server) {
 	rounds := 1
-	if os.Getenv("PGBERTH_TEST_SOAK") != "" {
+	if pgtest.Soak() {
 		rounds = 25 // of two, for each kind of tunnel
 	}
 	for round := range rounds {
@@ -277,7 +277,7 @@ func tunnelKill(t *testing.T, e *Engine, s *Server, pg *pgtest.Server) {
 }
 
 func TestTunnelErrors(t *testing.T) {
-	long(t)
+	pgtest.Long(t)
 	e := openEngine(t)
 	pgtest.Container(t, 17, pgtest.NoWait()) // skips where there can be none
 	name := start(t, e, &container.Config{Image: pgtest.Image(17), Cmd: []string{"sleep", "600"}}, &container.HostConfig{NetworkMode: "none"})
@@ -317,7 +317,7 @@ func TestTunnelErrors(t *testing.T) {
 }
 
 func TestRelay(t *testing.T) {
-	long(t)
+	pgtest.Long(t)
 	e, pg := container17(t)
 	s := resolve(t, only(e, ViaExec), Selector{Name: pg.Container})
 	if !s.NeedsRelay() || resolve(t, only(e, ViaBridge), Selector{Name: pg.Container}).NeedsRelay() {

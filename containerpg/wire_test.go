@@ -32,7 +32,7 @@ var errSink = errors.New("the sink is full")
 func (failingSink) Forward([]byte) error { return errSink }
 
 func TestWire(t *testing.T) {
-	long(t)
+	pgtest.Long(t)
 	e, pg := container17(t, pgtest.NoNetwork())
 	s := resolve(t, only(e, ViaExec), Selector{Name: pg.Container})
 	exec17 := func(sql string) {

@@ -51,7 +51,7 @@ CREATE TABLE h0 PARTITION OF h FOR VALUES WITH (MODULUS 2, REMAINDER 0); CREATE 
 INSERT INTO h SELECT (ARRAY['a', 'b', 'c'])[1 + i % 3]::e, i FROM generate_series(1, 99) i`, "TEMPLATE template0"), nil, false},
 		{"many tables", with(`DO $$ BEGIN FOR i IN 1..300 LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY)', i); END LOOP; END $$`, "TEMPLATE template0"), nil, false},
 	} {
-		if !test.always && !soak() {
+		if !test.always && !pgtest.Soak() {
 			continue
 		}
 		t.Run(test.name, func(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	lines := []int{2, 12, 40}
-	if soak() {
+	if pgtest.Soak() {
 		lines = nil
 		for i := range 50 {
 			lines = append(lines, 1+i*2)

@@ -43,8 +43,6 @@ func leftBehind() error {
 	return err
 }
 
-func soak() bool { return os.Getenv("PGBERTH_TEST_SOAK") != "" }
-
 // dumped writes an archive with the program and returns its path.
 func dumped(t testing.TB, s *pgtest.Server, db string, args ...string) string {
 	t.Helper()

@@ -40,7 +40,7 @@ func measured(t testing.TB, cmd *exec.Cmd) string {
 func TestBigTables(t *testing.T) {
 	s := pgtest.Host(t)
 	hands, phrases := 8, 6_000_000 // one row of the novel, held once, is over the limit
-	if soak() {
+	if pgtest.Soak() {
 		hands, phrases = 24, 9_000_000
 	}
 	db := s.CreateDB(t, "TEMPLATE template0")
@@ -101,7 +101,7 @@ CREATE TABLE small AS SELECT generate_series(1, 1000) AS id`)
 			t.Errorf("%s: %s at the source, %s restored", query, want, got)
 		}
 	}
-	if !soak() {
+	if !pgtest.Soak() {
 		return
 	}
 	const length = "SELECT max(length(text)) FROM novel"

@@ -16,8 +16,6 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 // wide tells whether the tests cover more versions than a developer waits for.
 func wide() bool { return os.Getenv("PGBERTH_TEST_MATRIX") != "" }
 
-func soak() bool { return os.Getenv("PGBERTH_TEST_SOAK") != "" }
-
 func itoa(n int) string { return strconv.Itoa(n) }
 
 func output(t testing.TB, cmd *exec.Cmd) string {

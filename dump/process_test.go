@@ -107,7 +107,7 @@ var moments = []moment{
 
 // chosen adds random moments where there is time: an event, and up to the length of a run after it.
 func chosen(t testing.TB) []moment {
-	if !soak() {
+	if !pgtest.Soak() {
 		return moments
 	}
 	const seed = 41

@@ -64,7 +64,7 @@ func TestToStock(t *testing.T) {
 				oracle := pgtest.NewOracle(t, s, db, s, stock)
 				words := stockText(t, s, db)
 				for _, form := range forms {
-					if form.from > s.Major || !wide() && !soak() && (form.major != 0 && form.major != s.Major || form.sample != sample.name) {
+					if form.from > s.Major || !wide() && !pgtest.Soak() && (form.major != 0 && form.major != s.Major || form.sample != sample.name) {
 						continue
 					}
 					t.Run(form.name, func(t *testing.T) {

@@ -97,7 +97,7 @@ func TestFastLoad(t *testing.T) {
 }
 
 func TestFastLoadRestart(t *testing.T) {
-	long(t)
+	pgtest.Long(t)
 	f := newFastField(t)
 	app := f.l.dst.Connect(t, "postgres")
 	refused(t, command(t, f.l.args(f.l.src.URL(f.l.db), f.l.dst.Endpoint(f.l.db), "--fast-load", "restart")...), 1, "sessions are connected to it")
@@ -129,7 +129,7 @@ func TestFastLoadKilled(t *testing.T) {
 		{"on", false, moment{name: "note still there", words: []string{"TO PROGRAM", "TO PROGRAM", "DELETE FROM pgberth.fast_load"}, soak: true}},
 		{"restart", true, moment{name: "rows, after a restart", event: rows, soak: true}},
 	} {
-		if kill.soak && !soak() {
+		if kill.soak && !pgtest.Soak() {
 			continue
 		}
 		t.Run(kill.name, func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestFastLoadKilled(t *testing.T) {
 
 // An interruption is no reason to leave anything behind; a setting that somebody has changed meanwhile stays so.
 func TestFastLoadInterrupted(t *testing.T) {
-	long(t)
+	pgtest.Long(t)
 	f := newFastField(t)
 	w := openWire(t, f.l.src)
 	p := command(t, f.l.args(w.url(t, f.l.db), f.l.dst.Endpoint(f.l.db), "--fast-load=on")...)

@@ -40,7 +40,7 @@ func TestHostileSettings(t *testing.T) {
 		"8 connections":  {"CONNECTION LIMIT 8"},
 		"a template":     {"IS_TEMPLATE true"},
 	}
-	if !soak() { // several at a time: which of them does harm shows in the message
+	if !pgtest.Soak() { // several at a time: which of them does harm shows in the message
 		all = map[string][]string{
 			"parameters":     slices.Concat(all["read only"], all["timeouts"], all["formats"], all["names"], all["planner"]),
 			"no connections": all["no connections"],
@@ -115,7 +115,7 @@ func TestHostileNames(t *testing.T) {
 		"all signs":  `It's "q" größe 漢字 $x %s \:=/?#& --/* ` + unique,
 	}
 	for name, db := range names {
-		if !soak() && name != "all signs" && name != "newline" && name != "63 of é" {
+		if !pgtest.Soak() && name != "all signs" && name != "newline" && name != "63 of é" {
 			continue // parts of these
 		}
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
@@ -247,7 +247,7 @@ func TestEventTriggers(t *testing.T) {
 func TestManyTables(t *testing.T) {
 	t.Parallel()
 	tables, objects := 400, 600
-	if soak() {
+	if pgtest.Soak() {
 		tables, objects = 5000, 3000 // more than fit into one transaction
 	}
 	src, dst := pgtest.Host(t), pgtest.SharedContainer(t, 17)

@@ -64,7 +64,7 @@ func TestKill(t *testing.T) {
 	src, dst := pgtest.Host(t), pgtest.SharedContainer(t, 17)
 	l := newLedger(t, src, dst)
 	for _, m := range moments {
-		if m.soak && !soak() {
+		if m.soak && !pgtest.Soak() {
 			continue
 		}
 		t.Run(strings.ReplaceAll(m.name, " ", "-"), func(t *testing.T) {
@@ -97,17 +97,6 @@ func TestKill(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// soak tells whether there is time for all that a test could look at.
-func soak() bool { return os.Getenv("PGBERTH_TEST_SOAK") != "" }
-
-// long skips a test that takes more than make test has time for. make soak runs it.
-func long(t *testing.T) {
-	t.Helper()
-	if !soak() {
-		t.Skip("PGBERTH_TEST_SOAK is not set")
 	}
 }
 

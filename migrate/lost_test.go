@@ -87,7 +87,7 @@ func TestLostSession(t *testing.T) {
 			want: "swap",
 		},
 	} {
-		if test.soak && !soak() {
+		if test.soak && !pgtest.Soak() {
 			continue
 		}
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
@@ -153,7 +153,7 @@ func TestSourceDies(t *testing.T) {
 		"shut down":         {do: func() { src.Stop(t) }, soak: true},
 		"a session crashes": {do: func() { crashSession(t, src, l.db) }, soak: true},
 	} {
-		if test.soak && !soak() {
+		if test.soak && !pgtest.Soak() {
 			continue
 		}
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {

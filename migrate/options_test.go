@@ -102,7 +102,7 @@ func TestOptions(t *testing.T) {
 		"neither":              {migrate.Options{NoOwner: true, NoPrivileges: true, NoRoles: true}, `SELECT true`, false},
 		"schema, less a table": {migrate.Options{Schemas: []string{"app"}, ExcludeTables: []string{"app.log*"}}, `SELECT to_regclass('app.log_2024') IS NULL`, false},
 	} {
-		if test.soak && !soak() {
+		if test.soak && !pgtest.Soak() {
 			continue
 		}
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {

@@ -39,7 +39,7 @@ func TestInterrupt(t *testing.T) {
 		"final name":     {moment{words: []string{`RENAME TO "DB"`}}, syscall.SIGTERM, false},
 		"almost done":    {moment{words: []string{`RENAME TO "DB"`, "COMMENT ON DATABASE"}}, syscall.SIGINT, true},
 	} {
-		if test.soak && !soak() {
+		if test.soak && !pgtest.Soak() {
 			continue
 		}
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {

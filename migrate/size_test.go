@@ -14,7 +14,7 @@ func TestHugeRows(t *testing.T) {
 	db := src.CreateDB(t, "TEMPLATE template0")
 	dropLater(t, dst, db)
 	large, small := 80, 5 // MB; the small go the same way as the large
-	if soak() {
+	if pgtest.Soak() {
 		large, small = 200, 200
 	}
 	src.Exec(t, db, fmt.Sprintf(`CREATE TABLE texts (id int, text text); ALTER TABLE texts ALTER text SET STORAGE EXTERNAL;

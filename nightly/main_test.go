@@ -24,9 +24,6 @@ import (
 	"github.com/pgberth/pgberth/repository"
 )
 
-// soak tells that there is time for the long campaigns.
-func soak() bool { return os.Getenv("PGBERTH_TEST_SOAK") != "" }
-
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // A site is a server with databases, a folder for a repository, and a monitor.

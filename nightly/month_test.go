@@ -23,7 +23,7 @@ func TestNights(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	nights, restores, db := 4, 1, s.database(500)
-	if soak() {
+	if pgtest.Soak() {
 		nights, restores, db = 31, 12, pgtest.Banker(t, s.server, 1)
 	}
 	s.server.Exec(t, db, "CREATE TABLE public.diary (night int, text text)")

@@ -210,9 +210,7 @@ func TestServerOfContainer(t *testing.T) {
 
 // TestDrilled runs the program with real drills, on the server programs of this host.
 func TestDrilled(t *testing.T) {
-	if !soak() {
-		t.Skip("set PGBERTH_TEST_SOAK")
-	}
+	pgtest.Long(t)
 	t.Parallel()
 	s := newSite(t)
 	db := s.database(1000)

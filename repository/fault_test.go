@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgberth/pgberth/internal/pgtest"
 	"github.com/pgberth/pgberth/progress"
 )
 
@@ -110,7 +111,7 @@ func TestFaults(t *testing.T) {
 			faults := []error{syscall.ENOSPC, syscall.EIO, syscall.EROFS}
 			for at := range n {
 				for i, fault := range faults {
-					if soak() || i == at%len(faults) {
+					if pgtest.Soak() || i == at%len(faults) {
 						testFault(t, do, locks, fault, at+1, true)
 						testFault(t, do, locks, fault, at+1, false)
 					}
@@ -206,7 +207,7 @@ func (r *told) warnings() string { return strings.Join(r.texts, "\n") }
 // TestPowerCut stops each deed before each of its calls and cuts the power: what had not been flushed is there or not, by chance.
 func TestPowerCut(t *testing.T) {
 	rounds := 4
-	if soak() {
+	if pgtest.Soak() {
 		rounds = 100
 	}
 	for _, do := range deeds {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -14,10 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgberth/pgberth/archive"
+	"github.com/pgberth/pgberth/internal/pgtest"
 )
-
-// soak tells whether there is time for all that a test could look at.
-func soak() bool { return os.Getenv("PGBERTH_TEST_SOAK") != "" }
 
 func at(t testing.TB, zone, s string) time.Time {
 	t.Helper()
@@ -208,7 +205,7 @@ func randomPolicy(rnd *rand.Rand) Policy {
 // TestPolicyAgainstModel compares random histories with a model that is as simple as can be.
 func TestPolicyAgainstModel(t *testing.T) {
 	n := 1000
-	if soak() {
+	if pgtest.Soak() {
 		n = 20_000
 	}
 	removed := 0

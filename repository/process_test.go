@@ -167,7 +167,7 @@ func must[T any](v T, err error) T {
 // actContend takes the lock many times, and makes sure each time that nobody else has it.
 func actContend(ctx context.Context, location string) error {
 	rounds, inside := 100, filepath.Join(location, "inside")
-	if soak() {
+	if pgtest.Soak() {
 		rounds = 2500
 	}
 	r, err := Open(ctx, location, Options{Command: "pgberth contend"})
@@ -319,7 +319,7 @@ func TestKillS3(t *testing.T) {
 }
 
 func testKill(t *testing.T, location string, n int) {
-	if soak() {
+	if pgtest.Soak() {
 		n = 200
 	}
 	var published []string

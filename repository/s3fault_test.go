@@ -101,7 +101,7 @@ func TestS3Faults(t *testing.T) {
 	runs := 0
 	for k := 1; k <= requests; k++ {
 		for i, fault := range faults {
-			if !soak() && i != k%len(faults) {
+			if !pgtest.Soak() && i != k%len(faults) {
 				continue
 			}
 			runs += 2

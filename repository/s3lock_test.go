@@ -187,7 +187,7 @@ func TestS3LockStoreGone(t *testing.T) {
 // TestS3LockOnce has fifty runs start at once.
 func TestS3LockOnce(t *testing.T) {
 	server := testS3(t)
-	for round := range map[bool]int{false: 2, true: 50}[soak()] {
+	for round := range map[bool]int{false: 2, true: 50}[pgtest.Soak()] {
 		var work sync.WaitGroup
 		var mu sync.Mutex
 		var got []Lock

@@ -200,7 +200,7 @@ func TestS3Memory(t *testing.T) {
 	server := testS3(t)
 	s := openTestS3(t, server.Endpoint, "s3://"+server.Bucket+"/memory")
 	size := int64(4 * minPart)
-	if soak() {
+	if pgtest.Soak() {
 		size = 20 * minPart
 	}
 	done := make(chan struct{})

@@ -54,7 +54,7 @@ ALTER TABLE a OWNER TO `+owner)
 
 	const seed = 20261122
 	rounds := 20
-	if soak() {
+	if pgtest.Soak() {
 		rounds = 334
 	}
 	t.Logf("seed %d, %d rounds for each of %d archives", seed, rounds, len(archives))

@@ -20,8 +20,6 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 // wide tells whether the tests cover more versions than a developer waits for.
 func wide() bool { return os.Getenv("PGBERTH_TEST_MATRIX") != "" }
 
-func soak() bool { return os.Getenv("PGBERTH_TEST_SOAK") != "" }
-
 // stockDump writes an archive with the pg_dump of a server's own version.
 func stockDump(t testing.TB, s *pgtest.Server, db string, args ...string) string {
 	t.Helper()

@@ -63,7 +63,7 @@ func TestFromStock(t *testing.T) {
 				}
 				oracle := pgtest.NewOracle(t, s, db, s, stock)
 				for _, form := range forms {
-					if s.Major < form.since || !wide() && !soak() && (form.major != 0 && form.major != s.Major || form.sample != sample.name) {
+					if s.Major < form.since || !wide() && !pgtest.Soak() && (form.major != 0 && form.major != s.Major || form.sample != sample.name) {
 						continue
 					}
 					if strings.Contains(form.name, "inserts") && sample.name == "menagerie" {
@@ -89,7 +89,7 @@ func TestFromStockToNewer(t *testing.T) {
 			}
 			t.Run(itoa(from.Major)+"-to-"+itoa(to.Major), func(t *testing.T) {
 				for _, sample := range samples {
-					if sample.name != "menagerie" && !wide() && !soak() {
+					if sample.name != "menagerie" && !wide() && !pgtest.Soak() {
 						continue // it has what they have
 					}
 					db := sample.create(t, from)

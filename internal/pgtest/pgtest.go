@@ -52,6 +52,17 @@ func unavailable(t testing.TB, format string, args ...any) {
 	t.Skipf("pgtest: "+format, args...)
 }
 
+// Soak tells whether there is time for all that a test could look at: PGBERTH_TEST_SOAK is set, as make soak does.
+func Soak() bool { return os.Getenv("PGBERTH_TEST_SOAK") != "" }
+
+// Long skips a test that takes more than make test has time for.
+func Long(t testing.TB) {
+	t.Helper()
+	if !Soak() {
+		t.Skip("PGBERTH_TEST_SOAK is not set")
+	}
+}
+
 // Root returns the folder that holds the module.
 func Root(t testing.TB) string {
 	t.Helper()
