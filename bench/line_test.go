@@ -40,7 +40,7 @@ func (l line) open(t *testing.T) (address string) {
 			}
 			// No more than the line holds waits before it, as where a congestion window grows with the delay.
 			for _, end := range []net.Conn{near, far} {
-				_ = end.(*net.TCPConn).SetReadBuffer(64 << 10)
+				_ = end.(*net.TCPConn).SetReadBuffer(256 << 10)
 			}
 			go there.carry(far.(*net.TCPConn), near.(*net.TCPConn))
 			go back.carry(near.(*net.TCPConn), far.(*net.TCPConn))

@@ -19,7 +19,7 @@ func TestSlowWire(t *testing.T) {
 	pgtest.SSHHost(t, func(address string) string {
 		return line{rate: 50e6 / 8, delay: 10 * time.Millisecond, to: address}.open(t)
 	})
-	db := pgtest.Banker(t, f.src, number(t, "PGBERTH_BENCH_SCALE", 150))
+	db := pgtest.Banker(t, f.src, number(t, "PGBERTH_BENCH_SCALE", 300))
 	target := pgtest.Container(t, f.src.Major, pgtest.NoNetwork(), pgtest.Volume())
 	target.Exec(t, "postgres", "CREATE ROLE banker_owner; CREATE ROLE banker_read; CREATE ROLE banker_app")
 	t.Cleanup(func() { target.DropDB(t, db) })
