@@ -130,7 +130,7 @@ func (w *worker) batch(ctx context.Context, entries []*archive.Entry) error {
 		if w.conn.IsClosed() {
 			return fmt.Errorf("restore %s and %d others: %w", entries[0].Name(), len(entries)-1, err)
 		}
-		w.sql.Reset() // settings made in the transaction are gone
+		w.sql.Reset() // settings made in the transaction are gone, also if all that failed is its end
 		if err := w.exec(ctx, "ROLLBACK"); err != nil {
 			return fmt.Errorf("restore %s: %w", entries[0].Name(), err)
 		}
@@ -159,13 +159,19 @@ func (w *worker) data(ctx context.Context, e *archive.Entry) error {
 	return w.tolerate(e, w.copyTable(ctx, e))
 }
 
+// deadlockAttempts is how often an entry is tried that the server gives up for the sake of another session. Nothing
+// of it is there then.
+const deadlockAttempts = 4
+
 // postData runs an entry that is SQL: an index, a constraint, a refresh.
 func (w *worker) postData(ctx context.Context, e *archive.Entry) error {
 	start := time.Now()
 	w.Reporter.Report(progress.UnitStart{Phase: progress.PostData, Object: e.Name()})
-	err := w.entry(ctx, e)
-	for attempt := 0; session.HasCode(err, "40P01") && attempt < 3; attempt++ { // a deadlock: nothing of it is there
-		err = w.entry(ctx, e)
+	var err error
+	for range deadlockAttempts {
+		if err = w.entry(ctx, e); !session.HasCode(err, "40P01") {
+			break
+		}
 	}
 	if isSharedMemory(err) {
 		// A container's /dev/shm is 64 MB unless it was told otherwise.

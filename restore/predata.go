@@ -44,7 +44,8 @@ func (w *worker) exec(ctx context.Context, sql string) error {
 }
 
 // entry runs the SQL of an entry as one message: outside a transaction it is
-// one, so that an object comes with its owner and settings or not at all.
+// one, so that an object comes with its owner and settings or not at all. What a
+// message that failed has set in the session is gone with it.
 func (w *worker) entry(ctx context.Context, e *archive.Entry) error {
 	statements, err := w.sql.Statements(e)
 	if err != nil {
@@ -55,6 +56,7 @@ func (w *worker) entry(ctx context.Context, e *archive.Entry) error {
 	}
 	// A definition may end in a comment without a line break.
 	if err := w.exec(ctx, strings.Join(statements, "\n")); err != nil {
+		w.sql.Reset()
 		return fmt.Errorf("restore %s: %w", e.Name(), describe(err))
 	}
 	w.count(e)
@@ -90,7 +92,7 @@ func (r *run) preData(ctx context.Context) error {
 // one by one, which tells the one that is to blame.
 func (w *worker) preDataTransaction(ctx context.Context, entries []*archive.Entry) error {
 	if err := w.exec(ctx, "BEGIN"); err != nil {
-		return err
+		return fmt.Errorf("begin the pre-data objects: %w", err)
 	}
 	if !w.Tolerant {
 		done, err := w.inMessages(ctx, entries)
@@ -104,9 +106,9 @@ func (w *worker) preDataTransaction(ctx context.Context, entries []*archive.Entr
 		if w.conn.IsClosed() {
 			return &RehearsalError{err}
 		}
-		w.sql.Reset() // settings made in the transaction are gone
+		w.sql.Reset() // also what earlier messages of the transaction have set is gone
 		if err := w.exec(ctx, "ROLLBACK; BEGIN"); err != nil {
-			return err
+			return fmt.Errorf("begin the pre-data objects again: %w", err)
 		}
 	}
 	for _, e := range entries {
@@ -146,6 +148,7 @@ func (w *worker) inMessages(ctx context.Context, entries []*archive.Entry) (done
 			}
 		}
 		if err := w.exec(ctx, strings.Join(sql, "\n")); err != nil {
+			w.sql.Reset()
 			return nil, describe(err)
 		}
 		entries = entries[n:]
@@ -169,7 +172,6 @@ func (w *worker) preDataEntry(ctx context.Context, e *archive.Entry) error {
 	if err := w.tolerate(e, err); err != nil {
 		return err
 	}
-	w.sql.Reset() // settings made since the savepoint are gone
 	return w.exec(ctx, "ROLLBACK TO SAVEPOINT entry; RELEASE SAVEPOINT entry")
 }
 
