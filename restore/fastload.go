@@ -24,7 +24,8 @@ const (
 	// FastLoadOff changes none.
 	FastLoadOff FastLoad = "off"
 	// FastLoadAuto changes what does no harm, on a server that holds nothing else:
-	// checkpoints come seldom, and autovacuum waits.
+	// checkpoints come seldom, and autovacuum waits. What it cannot change, or put
+	// back, fails no run.
 	FastLoadAuto FastLoad = "auto"
 	// FastLoadOn also does without fsync and full_page_writes: a power failure meanwhile
 	// may destroy the server's databases. Refused where there are others.
@@ -78,9 +79,29 @@ func (r *run) relax(ctx context.Context) error {
 	if r.FastLoad == FastLoadAuto && r.plan.bytes < autoFrom {
 		return nil
 	}
+	return r.lenient(ctx, r.changeSettings(ctx), "the target's settings were left as they are, or some of them", "--fast-load off does not try")
+}
+
+// lenient turns an error into a warning if all that was wished for is convenience. Without its session a run cannot
+// go on.
+func (r *run) lenient(ctx context.Context, err error, text, remedy string) error {
+	if err == nil || r.FastLoad != FastLoadAuto || ctx.Err() != nil || r.Target.admin.IsClosed() {
+		return err
+	}
+	r.Reporter.Report(progress.Warning{Object: "target", Text: text + ": " + err.Error(), Remedy: remedy})
+	return nil
+}
+
+func (r *run) changeSettings(ctx context.Context) error {
 	record, dir, reason, err := r.Target.planFastLoad(ctx, r.FastLoad, r.Resources, r.InPlace, r.Restart != nil)
 	if err == nil && reason == nil && r.FastLoad.risky() {
 		err = fastload.SyncFiles(ctx, r.Target.admin) // so that it is known to work
+	}
+	if fixed, ok := errors.AsType[*fastload.FixedError](err); ok && r.FastLoad == FastLoadAuto {
+		r.Reporter.Report(progress.Notice{Text: "--fast-load auto changes nothing: " + fixed.Text})
+		return nil
+	} else if ok {
+		return fmt.Errorf("--fast-load %s: %s; %s", r.FastLoad, fixed.Text, fixed.Remedy)
 	}
 	if err != nil {
 		return err
@@ -103,18 +124,19 @@ func (r *run) relax(ctx context.Context) error {
 
 // autoFrom is the size of a load from which on it is worth to change settings for it
 // unasked: below, there is no second checkpoint.
-const autoFrom = 512 << 20
+var autoFrom int64 = 512 << 20 // tests have less
 
 // tightenTimeout bounds what is done after a failure or an interruption to put settings back:
 // the server may have much to write.
 const tightenTimeout = 10 * time.Minute
 
-// tighten puts the settings back, flushes all that was written and reads the settings again.
+// tighten puts the settings back, flushes what was written without fsync and reads the settings again.
 func (r *run) tighten(ctx context.Context) error {
 	if r.relaxed == nil {
 		return nil
 	}
-	if err := r.Target.putBack(ctx, r.relaxed.record, r.relaxed.dir, r.Restart); err != nil {
+	err := r.Target.putBack(ctx, r.relaxed.record, r.relaxed.dir, r.Restart)
+	if err = r.lenient(ctx, err, "the target's settings are not all put back", "the next run does so"); err != nil {
 		return err
 	}
 	r.relaxed = nil
@@ -199,13 +221,17 @@ func (c *checker) fastLoad(ctx context.Context) error {
 		return nil
 	}
 	_, _, reason, err := c.planFastLoad(ctx, c.needs.FastLoad, Resources{}, c.needs.InPlace, c.needs.Restartable)
+	if fixed, ok := errors.AsType[*fastload.FixedError](err); ok {
+		reason, err = &preflight.Problem{Object: "target", Text: fixed.Text, Remedy: fixed.Remedy}, nil
+	}
 	if err == nil && reason != nil {
 		c.findings.Problem(reason.Object, "--fast-load "+string(c.needs.FastLoad)+": "+reason.Text, reason.Remedy)
 	}
 	return err
 }
 
-// planFastLoad finds out what of a level can be had. reason says why nothing can.
+// planFastLoad finds out what of a level can be had. reason says why nothing can, or the error does if it is a
+// [*fastload.FixedError].
 func (t *Target) planFastLoad(ctx context.Context, level FastLoad, resources Resources, inPlace, canRestart bool) (_ *fastload.Record, dir string, reason *preflight.Problem, err error) {
 	no := func(text, remedy string) (*fastload.Record, string, *preflight.Problem, error) {
 		return nil, "", &preflight.Problem{Object: "target", Text: text, Remedy: remedy}, nil
@@ -236,10 +262,6 @@ func (t *Target) planFastLoad(ctx context.Context, level FastLoad, resources Res
 		}
 	}
 	record, err := fastload.Plan(ctx, t.admin, t.runID, level.wishes(resources))
-	var fixed *fastload.FixedError
-	if errors.As(err, &fixed) {
-		return no(fixed.Error(), fixed.Remedy)
-	}
 	if err != nil {
 		return nil, "", nil, err
 	}
@@ -249,8 +271,7 @@ func (t *Target) planFastLoad(ctx context.Context, level FastLoad, resources Res
 	return record, dir, nil, nil
 }
 
-// worthy lists the databases of the server that hold something, and are no leftovers of
-// pgberth, whoever filled them.
+// worthy lists the databases of the server that hold something, whoever filled them.
 func (t *Target) worthy(ctx context.Context) ([]string, error) {
 	rows, err := t.admin.Query(ctx, `
 SELECT datname::text, pg_catalog.pg_size_pretty(pg_catalog.pg_database_size(oid)) FROM pg_catalog.pg_database
@@ -297,8 +318,9 @@ SELECT CASE
 	return why, nil
 }
 
-// RecoverSettings puts back what runs that are dead had changed of the server's settings. A
-// living run that does without durability is waited for by nobody: this one fails.
+// RecoverSettings puts back what runs that are dead had changed of the server's settings. If it cannot, and
+// durability is turned off, or may be, this run fails; so it does while a living one has turned it off, since
+// nobody waits for that.
 func (t *Target) RecoverSettings(ctx context.Context, restart Restarter) error {
 	if !t.Superuser || t.admin.Config().Database != "postgres" {
 		return nil
@@ -308,7 +330,10 @@ func (t *Target) RecoverSettings(ctx context.Context, restart Restarter) error {
 		return nil // then no run of this account has changed anything
 	}
 	records, err := fastload.Pending(ctx, t.admin, dir)
-	if err != nil {
+	if note, ok := errors.AsType[*fastload.NoteError](err); ok {
+		// The server has another.
+		t.reporter.Report(progress.Warning{Object: "target", Text: note.Error()})
+	} else if err != nil {
 		return err
 	}
 	for _, record := range records {
@@ -326,10 +351,15 @@ func (t *Target) RecoverSettings(ctx context.Context, restart Restarter) error {
 		} else if busy != "" {
 			restart = nil // its users decide when
 		}
-		t.reporter.Report(progress.Warning{Object: "target", Text: "a run that was ended from outside had changed the server's settings; they are put back"})
-		if err := t.putBack(ctx, record, dir, restart); err != nil {
-			return err
+		err = t.putBack(ctx, record, dir, restart)
+		if err != nil && (record.Relaxed() || ctx.Err() != nil || t.admin.IsClosed()) {
+			return fmt.Errorf("put back settings of the target that a run which was ended from outside had changed: %w", err)
 		}
+		text := "a run that was ended from outside had changed the server's settings; they are put back"
+		if err != nil {
+			text = "a run that was ended from outside had changed the server's settings; not all are put back: " + err.Error()
+		}
+		t.reporter.Report(progress.Warning{Object: "target", Text: text})
 	}
 	return nil
 }

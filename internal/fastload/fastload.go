@@ -5,7 +5,8 @@
 // [Record] of what was there is stored twice: in a table of the server's database
 // postgres, and in a file on this machine, since either may be lost. Whoever
 // finds a record whose run is dead puts the settings back; those that somebody has
-// changed since are left as they are.
+// changed since are left as they are. A record of this machine is found by runs from
+// this machine only, the server's by all.
 package fastload
 
 import (
@@ -46,7 +47,7 @@ func (r *Record) NeedsRestart() bool {
 	return slices.ContainsFunc(r.Settings, func(s Setting) bool { return s.Restart })
 }
 
-// Relaxed reports whether what is committed meanwhile may be lost in a power failure.
+// Relaxed reports whether a power failure meanwhile may destroy what is on the server.
 func (r *Record) Relaxed() bool {
 	return slices.ContainsFunc(r.Settings, func(s Setting) bool { return s.Name == "fsync" })
 }
@@ -61,18 +62,25 @@ type Wish struct {
 	Enough int64
 }
 
-// A FixedError says why a setting cannot be changed.
-type FixedError struct{ Name, Reason, Remedy string }
+// A FixedError says why a setting, or any setting, cannot be changed.
+type FixedError struct{ Text, Remedy string }
 
-func (e *FixedError) Error() string { return "setting " + e.Name + " " + e.Reason }
+func (e *FixedError) Error() string { return e.Text }
 
 // Plan finds out which wishes can be granted. A setting that has the value already
-// is left alone, one that cannot be changed is left out, or if it is required is an
-// [*FixedError].
+// is left alone. One that cannot be changed is left out, or if it is required is a
+// [*FixedError]; so is a server that lets nobody change any.
 func Plan(ctx context.Context, conn *pgx.Conn, run uint32, wishes []Wish) (*Record, error) {
 	r := &Record{Run: run}
 	if err := conn.QueryRow(ctx, "SELECT system_identifier::text FROM pg_catalog.pg_control_system()").Scan(&r.System); err != nil {
 		return nil, fmt.Errorf("identify the server: %w", err)
+	}
+	var allowed string // a setting since version 17
+	if err := conn.QueryRow(ctx, "SELECT COALESCE(pg_catalog.current_setting('allow_alter_system', true), 'on')").Scan(&allowed); err != nil {
+		return nil, fmt.Errorf("read setting allow_alter_system: %w", err)
+	}
+	if allowed != "on" {
+		return nil, &FixedError{"the server's settings may not be changed: allow_alter_system is " + allowed, "turn it on in postgresql.conf, or use --fast-load auto"}
 	}
 	for _, wish := range wishes {
 		s := Setting{Name: wish.Name, New: wish.Value}
@@ -94,7 +102,7 @@ FROM pg_catalog.pg_settings s WHERE s.name = $1`, wish.Name).Scan(&s.Was, &sourc
 			continue
 		case source == "command line", source == "environment variable", source == "override":
 			if wish.Required {
-				return nil, &FixedError{wish.Name, "is fixed by the server's " + source, "start the server without it, or use --fast-load auto"}
+				return nil, &FixedError{"setting " + wish.Name + " is fixed by the server's " + source, "start the server without it, or use --fast-load auto"}
 			}
 			continue
 		}

@@ -130,13 +130,19 @@ func readFile(dir, system string) (*Record, error) {
 	}
 	r := &Record{}
 	if err := json.Unmarshal(data, r); err != nil || r.System != system {
-		return nil, fmt.Errorf("the note of settings that a run changed, %s, cannot be read; compare postgresql.auto.conf, then remove the file", fileName(dir, system))
+		return nil, fmt.Errorf("the note of settings that a run changed, %s, is no such note; compare postgresql.auto.conf, then remove the file", fileName(dir, system))
 	}
 	return r, nil
 }
 
+// A NoteError reports that the record on this machine cannot be read.
+type NoteError struct{ Err error }
+
+func (e *NoteError) Error() string { return e.Err.Error() }
+func (e *NoteError) Unwrap() error { return e.Err }
+
 // Pending returns the records of the server conn is connected to, from its table and from
-// dir. Their runs may live.
+// dir. Their runs may live. With a [*NoteError] it returns those of the table.
 func Pending(ctx context.Context, conn *pgx.Conn, dir string) ([]*Record, error) {
 	var records []*Record
 	rows, err := conn.Query(ctx, "SELECT record::text FROM "+table+" ORDER BY at")
@@ -159,8 +165,11 @@ func Pending(ctx context.Context, conn *pgx.Conn, dir string) ([]*Record, error)
 		return nil, fmt.Errorf("identify the server: %w", err)
 	}
 	kept, err := readFile(dir, system)
-	if err != nil || kept == nil {
-		return records, err
+	if err != nil {
+		return records, &NoteError{err}
+	}
+	if kept == nil {
+		return records, nil
 	}
 	for _, r := range records {
 		if r.Run == kept.Run {
