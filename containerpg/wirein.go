@@ -17,19 +17,18 @@ import (
 
 // OpenIn implements [copywire.Wire].
 func (w *Wire) OpenIn(ctx context.Context, c copywire.Copy) (copywire.Rows, error) {
-	psql := []string{"--command=" + c.Setup, "--command=BEGIN; " + c.Begin, "--command=" + c.SQL}
 	if c.Binary {
-		// Rows that are cut short lack their trailer, and the server refuses them.
-		psql = append(psql, "--command=COMMIT")
-	} else {
-		// Rows that are cut short lack the COMMIT that follows them.
-		psql = append(psql, "--file=-")
+		// The server takes their end for the whole without a trailer too, and a COMMIT
+		// cannot follow them on the same stream.
+		return nil, errors.New("rows enter a container compressed in text format only")
 	}
+	// Rows that are cut short lack the COMMIT that follows them.
+	psql := []string{"--command=" + c.Setup, "--command=BEGIN; " + c.Begin, "--command=" + c.SQL, "--file=-"}
 	stream, id, err := w.start(ctx, c, wireIn, []string{w.tool}, psql)
 	if err != nil {
 		return nil, fmt.Errorf("start psql in container %q: %w", w.s.Name, err)
 	}
-	in := &wireRows{ctx: ctx, w: w, stream: stream, exec: id, binary: c.Binary, stdout: newTail(4 << 10), stderr: newTail(64 << 10)}
+	in := &wireRows{ctx: ctx, w: w, stream: stream, exec: id, stdout: newTail(4 << 10), stderr: newTail(64 << 10)}
 	if in.encoder, err = w.encoder(stream.Conn); err != nil {
 		stream.Close()
 		return nil, err
@@ -46,7 +45,6 @@ type wireRows struct {
 	w       *Wire
 	stream  types.HijackedResponse
 	exec    string // ID of the process
-	binary  bool
 	encoder io.WriteCloser
 	frames  copywire.Sink // what takes frames apart
 	unblock func() bool
@@ -68,10 +66,7 @@ func (in *wireRows) Finish() (int64, error) {
 	if in.ctx.Err() != nil {
 		return 0, in.Abort(context.Cause(in.ctx))
 	}
-	var sent error
-	if !in.binary {
-		_, sent = io.WriteString(in.encoder, "\\.\nCOMMIT;\n")
-	}
+	_, sent := io.WriteString(in.encoder, "\\.\nCOMMIT;\n")
 	sent = errors.Join(sent, in.encoder.Close())
 	if sent == nil {
 		sent = in.stream.CloseWrite()

@@ -160,14 +160,19 @@ func (s *Snapshot) lockError(err error) error {
 	return fmt.Errorf("lock the tables: %w", err)
 }
 
+// AsText makes all rows leave in text format: what Dump answers has no binary ones.
+func (s *Snapshot) AsText() {
+	for _, t := range s.Tables {
+		t.Binary = false
+	}
+}
+
 func (s *Snapshot) readCatalog(ctx context.Context) (err error) {
 	if s.Tables, err = catalog.Tables(ctx, s.leader); err != nil {
 		return err
 	}
 	if s.endpoint.Wire != nil {
-		for _, t := range s.Tables {
-			t.Binary = false // the wire takes rows apart at their line breaks
-		}
+		s.AsText() // the wire takes rows apart at their line breaks
 	}
 	var hidden []string
 	if s.Sequences, hidden, err = catalog.Sequences(ctx, s.leader); err != nil {

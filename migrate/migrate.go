@@ -106,6 +106,9 @@ func open(ctx context.Context, opts Options) (_ *migration, err error) {
 		_ = m.target.Close(ctx)
 		return nil, err
 	}
+	if opts.To.Wire != nil {
+		m.snapshot.AsText() // nothing tells binary rows that were cut short from whole ones there
+	}
 	return m, nil
 }
 

@@ -9,8 +9,8 @@ import (
 // do the rest: one on which they travel compressed. Each of its COPYs has a
 // session of its own.
 type Wire interface {
-	// OpenIn runs a COPY ... FROM STDIN in a transaction of its own, which is
-	// committed by Finish and rolled back by whatever else ends it.
+	// OpenIn runs a COPY ... FROM STDIN in text format, in a transaction of its own,
+	// which is committed by Finish and rolled back by whatever else ends it.
 	OpenIn(ctx context.Context, load Copy) (Rows, error)
 	// Out runs a COPY ... TO STDOUT in text format, and is like [Out] for the
 	// rest.
@@ -27,7 +27,7 @@ type Copy struct {
 	Setup    string // statements that set up the session
 	Begin    string // statements that begin the transaction, and what precedes the COPY
 	SQL      string // the COPY
-	Binary   bool   // its format
+	Binary   bool   // its format; no Wire takes it
 }
 
 // Rows is a running COPY ... FROM STDIN.
