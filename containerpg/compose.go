@@ -7,13 +7,18 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/mount"
 )
 
-// Compose makes the containers of a service of the user's own Compose file, with
+// Compose makes the container of a service of the user's own Compose file, with
 // its overrides and .env, by "docker compose up", or docker-compose where that is
-// what there is. A container that runs already is left as it is. Without a file
-// it is the one Compose finds in the current folder.
+// what there is. A container that is there is started if need be, and never made
+// anew, whatever has changed in the file since; one that runs is left alone.
+// Without a file it is the one Compose finds in the current folder.
 func (e *Engine) Compose(ctx context.Context, file, service string) (_ *Created, err error) {
 	if service == "" {
 		return nil, errors.New("give the Compose service with --service")
@@ -22,46 +27,77 @@ func (e *Engine) Compose(ctx context.Context, file, service string) (_ *Created,
 	if err != nil {
 		return nil, err
 	}
-	before, err := c.containers(ctx, service)
+	before, err := e.containersOf(ctx, c, service)
 	if err != nil {
 		return nil, err
 	}
-	volumes, err := e.volumes(ctx)
+	known, err := e.volumes(ctx)
 	if err != nil {
 		return nil, err
 	}
 	made := &Created{Ours: len(before) == 0}
-	made.remove = func(ctx context.Context) error {
-		var errs []error
-		b, inspectErr := e.inspect(ctx, made.ID)
-		_, err := c.run(ctx, "rm", "--stop", "--force", "-v", service)
-		errs = append(errs, err)
-		if inspectErr == nil {
-			for _, m := range b.info.Mounts { // those that were there before stay
-				if m.Type == "volume" && m.Name != "" && !volumes[m.Name] {
-					errs = append(errs, e.removeVolume(ctx, m.Name))
-				}
-			}
+	made.remove = func(ctx context.Context) error { return e.removeService(ctx, c, service, known) }
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, made.Remove(ctx))
 		}
-		return errors.Join(errs...)
-	}
-	if _, err := c.run(ctx, "up", "--detach", service); err != nil {
-		return nil, errors.Join(err, made.Remove(ctx))
-	}
-	after, err := c.containers(ctx, service)
-	if err != nil {
-		return nil, errors.Join(err, made.Remove(ctx))
+	}()
+	after := slices.DeleteFunc(slices.Clone(before), func(b box) bool { return !b.running() })
+	if len(after) == 0 {
+		if _, err := c.run(ctx, "up", "--detach", "--no-recreate", service); err != nil {
+			return nil, err
+		}
+		if after, err = e.containersOf(ctx, c, service); err != nil {
+			return nil, err
+		}
 	}
 	if len(after) != 1 {
-		return nil, errors.Join(fmt.Errorf("Compose service %q has %d containers; name one with --to docker://NAME", service, len(after)), made.Remove(ctx))
+		return nil, fmt.Errorf("Compose service %q has %d containers; name one with --to docker://NAME", service, len(after))
 	}
-	made.ID = after[0]
-	b, err := e.inspect(ctx, made.ID)
-	if err != nil {
-		return nil, errors.Join(err, made.Remove(ctx))
-	}
-	made.Name = b.name
+	made.ID, made.Name = after[0].id, after[0].name
 	return made, nil
+}
+
+// containersOf are the containers of a service, running or not, less those of
+// "compose run".
+func (e *Engine) containersOf(ctx context.Context, c *compose, service string) ([]box, error) {
+	out, err := c.run(ctx, "ps", "--all", "--quiet", service)
+	if err != nil {
+		return nil, err
+	}
+	var boxes []box
+	for _, id := range strings.Fields(out) {
+		b, err := e.inspect(ctx, id)
+		if errdefs.IsNotFound(err) {
+			continue // gone since it was listed
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !strings.EqualFold(b.labels[labelOneoff], "true") {
+			boxes = append(boxes, b)
+		}
+	}
+	return boxes, nil
+}
+
+// removeService removes the container of a service, and those of its volumes that
+// are not among the known ones, which were there before it.
+func (e *Engine) removeService(ctx context.Context, c *compose, service string, known map[string]bool) error {
+	boxes, err := e.containersOf(ctx, c, service)
+	if err != nil {
+		return err
+	}
+	_, err = c.run(ctx, "rm", "--stop", "--force", service)
+	errs := []error{err}
+	for _, b := range boxes {
+		for _, m := range b.info.Mounts {
+			if m.Type == mount.TypeVolume && m.Name != "" && !known[m.Name] {
+				errs = append(errs, e.removeVolume(ctx, m.Name))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // A compose is a way to run Compose on a file.
@@ -83,11 +119,6 @@ func (e *Engine) findCompose(ctx context.Context, file string) (*compose, error)
 		c.command = append(c.command, "--file", file)
 	}
 	return c, nil
-}
-
-func (c *compose) containers(ctx context.Context, service string) ([]string, error) {
-	out, err := c.run(ctx, "ps", "--quiet", service)
-	return strings.Fields(out), err
 }
 
 // run runs Compose, whose words are the error if it fails.

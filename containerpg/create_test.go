@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -125,10 +126,44 @@ func TestCompose(t *testing.T) {
 		t.Error(err)
 	}
 	mustAnswer(t, s, "postgres")
+	// Neither a change of the file nor a stop makes it another's, or another one.
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, strings.Replace(string(text), "POSTGRES_USER: app", "POSTGRES_USER: app\n      OTHER: x", 1), 0o600)
+	for _, stopped := range []bool{false, true} {
+		if stopped {
+			if out, err := exec.Command("docker", "kill", made.ID).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+		}
+		same, err := e.Compose(t.Context(), file, "db")
+		if err != nil || same.Ours || same.ID != made.ID {
+			t.Errorf("stopped %v: %+v, %v", stopped, same, err)
+		}
+	}
+	mustAnswer(t, resolve(t, e, Selector{Name: made.ID}), "postgres")
 	if _, err := e.Compose(t.Context(), file, "nothing"); err == nil || !strings.Contains(err.Error(), "nothing") {
 		t.Errorf("no such service: %v", err)
 	}
 	gone(t, e, made, s.Project+"_data")
+
+	// A volume that was there before stays, with what is in it.
+	volume := s.Project + "_data"
+	if out, err := exec.Command("docker", "volume", "create", "--label", "com.docker.compose.project="+s.Project, "--label", "com.docker.compose.volume=data", volume).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	next, err := e.Compose(t.Context(), file, "db")
+	if err != nil || !next.Ours {
+		t.Fatalf("%+v, %v", next, err)
+	}
+	if err := next.Remove(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if known, err := e.volumes(t.Context()); err != nil || !known[volume] {
+		t.Errorf("the volume that was there before is gone: %v", err)
+	}
 	c, err := e.findCompose(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
