@@ -71,12 +71,9 @@ func (e *Engine) Create(ctx context.Context, spec CreateSpec) (_ *Created, err e
 	if err != nil {
 		return nil, err
 	}
-	image, err := e.docker.ImageInspect(ctx, spec.Image)
-	if errdefs.IsNotFound(err) {
-		return nil, fmt.Errorf("image %q is not on the docker engine; docker pull %s", spec.Image, spec.Image)
-	}
+	image, err := e.inspectImage(ctx, spec.Image)
 	if err != nil {
-		return nil, fmt.Errorf("inspect image %q: %w", spec.Image, err)
+		return nil, err
 	}
 	var folders []string
 	if image.Config != nil {
@@ -135,7 +132,7 @@ func (e *Engine) Create(ctx context.Context, spec CreateSpec) (_ *Created, err e
 		},
 		ExposedPorts: nat.PortSet{serverPort: {}},
 	}
-	if made.ID, err = e.docker.CreateNamed(ctx, spec.Name, config, host); err != nil {
+	if made.ID, err = e.create(ctx, spec.Name, config, host); err != nil {
 		return nil, fmt.Errorf("create container %q: %w", spec.Name, err)
 	}
 	if err := e.docker.ContainerStart(ctx, made.ID, container.StartOptions{}); err != nil {

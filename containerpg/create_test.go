@@ -101,6 +101,27 @@ func TestCreateErrors(t *testing.T) {
 	}
 }
 
+// Somebody loses patience while the engine is at it: nothing is left, whatever the engine makes of it.
+func TestCreateInterrupted(t *testing.T) {
+	e := makeImage(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	docker := &interruptedDocker{docker: e.docker, interrupt: cancel}
+	e.docker = docker
+	file := filepath.Join(t.TempDir(), "password")
+	if _, err := e.Create(ctx, CreateSpec{Name: pgtest.NewName("made"), Image: pgtest.Image(17), PasswordFile: file}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Create: %v, want %v", err, context.Canceled)
+	}
+	if docker.created == "" {
+		t.Fatal("the engine was not asked for its answer")
+	}
+	if _, err := docker.ContainerInspect(t.Context(), docker.created); !errdefs.IsNotFound(err) {
+		t.Errorf("the container is left behind: %v", err)
+	}
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the password file: %v", err)
+	}
+}
+
 func TestCompose(t *testing.T) {
 	pgtest.Long(t)
 	e := makeImage(t)

@@ -41,8 +41,7 @@ type docker interface {
 	ContainerExecAttach(ctx context.Context, execID string, options container.ExecAttachOptions) (types.HijackedResponse, error)
 	ContainerExecInspect(ctx context.Context, execID string) (container.ExecInspect, error)
 
-	CreateContainer(ctx context.Context, config *container.Config, host *container.HostConfig) (id string, err error)
-	CreateNamed(ctx context.Context, name string, config *container.Config, host *container.HostConfig) (id string, err error)
+	CreateContainer(ctx context.Context, name string, config *container.Config, host *container.HostConfig) (id string, err error)
 	ContainerAttach(ctx context.Context, id string, options container.AttachOptions) (types.HijackedResponse, error)
 	ContainerWait(ctx context.Context, id string, condition container.WaitCondition) (<-chan container.WaitResponse, <-chan error)
 	ContainerStart(ctx context.Context, id string, options container.StartOptions) error
@@ -69,11 +68,7 @@ var _ docker = apiClient{}
 // apiClient is docker's own client, with one call made narrower.
 type apiClient struct{ *client.Client }
 
-func (c apiClient) CreateContainer(ctx context.Context, config *container.Config, host *container.HostConfig) (string, error) {
-	return c.CreateNamed(ctx, "", config, host)
-}
-
-func (c apiClient) CreateNamed(ctx context.Context, name string, config *container.Config, host *container.HostConfig) (string, error) {
+func (c apiClient) CreateContainer(ctx context.Context, name string, config *container.Config, host *container.HostConfig) (string, error) {
 	created, err := c.ContainerCreate(ctx, config, host, nil, nil, name)
 	return created.ID, err
 }

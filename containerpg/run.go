@@ -109,7 +109,7 @@ func (e *Engine) Run(ctx context.Context, spec RunSpec) error {
 	defer stop()
 
 	e.sweep(run)
-	id, err := e.create(run, config, spec.hostConfig())
+	id, err := e.create(run, "", config, spec.hostConfig())
 	if errdefs.IsNotFound(err) {
 		return fmt.Errorf("image %q is not on the docker engine; docker pull %s", spec.Image, spec.Image)
 	}
@@ -130,16 +130,16 @@ func (e *Engine) Run(ctx context.Context, spec RunSpec) error {
 	return errors.Join(err, removeErr)
 }
 
-// create creates a container. The engine does so even if nobody waits for its
+// create creates a container; without a name it gets one. The engine does so even if nobody waits for its
 // answer, and the answer says which one must be removed: so the end of ctx does
 // not cut it short.
-func (e *Engine) create(ctx context.Context, config *container.Config, host *container.HostConfig) (string, error) {
+func (e *Engine) create(ctx context.Context, name string, config *container.Config, host *container.HostConfig) (string, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
-	return e.docker.CreateContainer(ctx, config, host)
+	return e.docker.CreateContainer(ctx, name, config, host)
 }
 
 // attend starts a created container and stays with it until it is gone.

@@ -272,7 +272,7 @@ func TestSweep(t *testing.T) {
 		t.Skip("no /proc here")
 	}
 	create := func(owner string) string {
-		id, err := e.docker.CreateContainer(t.Context(), &container.Config{Image: image, Labels: map[string]string{labelRun: owner}}, nil)
+		id, err := e.docker.CreateContainer(t.Context(), "", &container.Config{Image: image, Labels: map[string]string{labelRun: owner}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -334,9 +334,9 @@ type interruptedDocker struct {
 	created   string
 }
 
-func (d *interruptedDocker) CreateContainer(ctx context.Context, config *container.Config, host *container.HostConfig) (id string, err error) {
+func (d *interruptedDocker) CreateContainer(ctx context.Context, name string, config *container.Config, host *container.HostConfig) (id string, err error) {
 	d.interrupt()
-	d.created, err = d.docker.CreateContainer(ctx, config, host)
+	d.created, err = d.docker.CreateContainer(ctx, name, config, host)
 	return d.created, err
 }
 

@@ -17,7 +17,7 @@ import (
 // start starts a container of the engine's own making and removes it at the end.
 func start(t *testing.T, e *Engine, config *container.Config, host *container.HostConfig) (name string) {
 	t.Helper()
-	id, err := e.docker.CreateContainer(t.Context(), config, host)
+	id, err := e.docker.CreateContainer(t.Context(), "", config, host)
 	if err != nil {
 		t.Fatal(err)
 	}

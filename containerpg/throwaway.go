@@ -115,7 +115,7 @@ func (t *Throwaway) create(ctx context.Context, spec ThrowawaySpec, password str
 	t.network = created.ID
 	config, host := spec.container(password, labels)
 	host.NetworkMode = container.NetworkMode(name)
-	t.ID, err = t.engine.docker.CreateContainer(ctx, config, host)
+	t.ID, err = t.engine.create(ctx, "", config, host)
 	if err != nil {
 		return fmt.Errorf("create a container of %s: %w", spec.Image, err)
 	}

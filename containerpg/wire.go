@@ -134,15 +134,16 @@ func (w *Wire) choose(ctx context.Context) error {
 	return nil
 }
 
-// measure finds how many bytes a second an exec takes in a container. It is over
-// in about a second: a little is sent first, and more only if that was too quick.
+// measure finds how many bytes a second an exec takes in a container. A little is
+// sent first, and more only while that was too quick to tell: so it takes a few
+// seconds at most, and longer only where a wire carries less than 64 kB in one.
 func (e *Engine) measure(ctx context.Context, id string) (int64, error) {
-	for size := 1 << 20; ; size *= 16 {
+	for size := 64 << 10; ; size *= 16 {
 		elapsed, err := e.timeExec(ctx, id, size)
 		if err != nil {
 			return 0, err
 		}
-		if elapsed > 150*time.Millisecond || size > 16<<20 {
+		if elapsed > 250*time.Millisecond || size >= 16<<20 {
 			return int64(float64(size) / elapsed.Seconds()), nil
 		}
 	}
