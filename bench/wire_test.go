@@ -3,12 +3,20 @@
 package bench_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgberth/pgberth/containerpg"
+	"github.com/pgberth/pgberth/internal/copywire"
 	"github.com/pgberth/pgberth/internal/pgtest"
 )
 
@@ -39,4 +47,71 @@ func TestSlowWire(t *testing.T) {
 	}
 	pair(t, "compressed, against off (goal 0.35)", migrate("off"), migrate("auto"))
 	pair(t, "compressed, against pg_dump | ssh | pg_restore (goal 0.6)", byHand, migrate("auto"))
+}
+
+// TestFastWire holds four streams of rows through docker exec against four bare execs of head: what the engine itself
+// lets through. The rows are few and wide, so that the server has next to nothing to do with them.
+func TestFastWire(t *testing.T) {
+	const streams, size = 4, 512 << 20
+	pg := pgtest.Container(t, 17, pgtest.NoNetwork())
+	pg.Exec(t, "postgres", "ALTER SYSTEM SET max_wal_size = '8GB'")
+	engine, err := containerpg.Open(t.Context(), containerpg.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { engine.Close() })
+	engine.Via = containerpg.ViaExec
+	server, err := engine.Resolve(t.Context(), containerpg.Selector{Name: pg.Container})
+	if err != nil {
+		t.Fatal(err)
+	}
+	atOnce := func(do func() error) time.Duration {
+		var g errgroup.Group
+		start := time.Now()
+		for range streams {
+			g.Go(do)
+		}
+		if err := g.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		return time.Since(start)
+	}
+	script := fmt.Sprintf("head -c %d /dev/zero", size)
+	bare := func() error {
+		cmd := exec.Command("docker", "exec", pg.Container, "sh", "-c", script)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			return err
+		}
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{out}, make([]byte, 256<<10))
+		if err == nil && n != size {
+			err = fmt.Errorf("%d bytes of %d", n, size)
+		}
+		return errors.Join(err, cmd.Wait())
+	}
+	rows := func() error {
+		conn, err := pgx.ConnectConfig(t.Context(), server.ConnConfig(""))
+		if err != nil {
+			return err
+		}
+		defer conn.Close(t.Context())
+		tally, err := copywire.Out(t.Context(), conn.PgConn(),
+			fmt.Sprintf("COPY (SELECT repeat('x', 1 << 20) FROM generate_series(1, %d)) TO STDOUT", size>>20), nil, nil)
+		if err == nil && tally.Bytes < size {
+			err = fmt.Errorf("%d bytes of %d", tally.Bytes, size)
+		}
+		return err
+	}
+	var ratios []float64
+	for range number(t, "PGBERTH_BENCH_ROUNDS", 3) {
+		theirs, ours := atOnce(bare), atOnce(rows)
+		ratios = append(ratios, theirs.Seconds()/ours.Seconds())
+		fmt.Printf("exec, %d streams of %d MB: head %.0f MB/s, COPY through the tunnel %.0f MB/s\n", streams, size>>20,
+			streams*size/1e6/theirs.Seconds(), streams*size/1e6/ours.Seconds())
+	}
+	slices.Sort(ratios)
+	fmt.Printf("throughput ratio %.2f (goal 0.9)\n", ratios[len(ratios)/2])
 }
