@@ -106,8 +106,8 @@ func open(ctx context.Context, opts Options) (_ *migration, err error) {
 		_ = m.target.Close(ctx)
 		return nil, err
 	}
-	if opts.To.Wire != nil {
-		m.snapshot.AsText() // nothing tells binary rows that were cut short from whole ones there
+	if opts.CopyFormat == CopyText || opts.To.Wire != nil {
+		m.snapshot.AsText() // on a wire nothing tells binary rows that were cut short from whole ones there
 	}
 	return m, nil
 }

@@ -23,6 +23,16 @@ const (
 	VerifyData Verify = "data" // the target is read again and its row hashes compared
 )
 
+// CopyFormat says in which of COPY's formats rows go from server to server.
+type CopyFormat string
+
+// The formats. The zero value is CopyAuto.
+const (
+	CopyAuto   CopyFormat = "auto"   // binary for tables whose types allow it, text for the others
+	CopyText   CopyFormat = "text"   // text for all
+	CopyBinary CopyFormat = "binary" // binary for all; preflight names the tables that cannot
+)
+
 // Options are what a user asks of a migration. The zero value of every field
 // but From, To and Clients is usable.
 type Options struct {
@@ -42,6 +52,7 @@ type Options struct {
 	FastLoad restore.FastLoad
 	Restart  restore.Restarter
 
+	CopyFormat CopyFormat
 	Jobs       int  // parallel streams; 0 chooses by the machine
 	Replace    bool // a non-empty target database is kept under another name
 	DropOld    bool // and dropped after the swap

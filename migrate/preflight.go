@@ -32,7 +32,25 @@ func (m *migration) preflight(ctx context.Context) error {
 	if err := m.readSchema(ctx); err != nil {
 		return err
 	}
+	m.checkCopyFormat()
 	return m.checkTarget(ctx)
+}
+
+// checkCopyFormat finds the tables that cannot go in the format that was asked for.
+func (m *migration) checkCopyFormat() {
+	if m.CopyFormat != CopyBinary || m.live == nil {
+		return
+	}
+	const remedy = "leave --copy-format at auto"
+	if m.From.Wire != nil || m.To.Wire != nil {
+		m.findings.Problem("--copy-format=binary", "rows travel compressed, and as text only", "use --wire-compress=off, or "+remedy)
+		return
+	}
+	for _, e := range m.live.TOC().Find(archive.DescTableData) {
+		if !m.live.Binary(e) {
+			m.findings.Problem("table "+e.Name(), "it has columns whose types have no binary form that is the same on every server", remedy)
+		}
+	}
 }
 
 // readSchema finds what keeps the source from being read. Without a schema the

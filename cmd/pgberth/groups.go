@@ -131,6 +131,10 @@ func newVerifyChoice() *choice {
 	return newChoice(string(migrate.VerifyRows), string(migrate.VerifyRows), string(migrate.VerifyData), string(migrate.VerifyNone))
 }
 
+func newCopyFormatChoice() *choice {
+	return newChoice(string(migrate.CopyAuto), string(migrate.CopyAuto), string(migrate.CopyText), string(migrate.CopyBinary))
+}
+
 const verifyUsage = "how far to check: rows compares row counts, data reads the target\nagain and compares hashes, none trusts the servers"
 
 const pgDumpUsage = "the pg_dump to use, at `PATH` (default the one that fits, of the host's\nand those in the containers' images)"

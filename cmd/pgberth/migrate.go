@@ -30,13 +30,14 @@ type migrateFlags struct {
 	jobs   streams
 	wire   wireFlag
 	verify *choice
+	format *choice
 	fastLoadFlag
 	dryRun bool
 	pgDump string
 }
 
 func newMigrateCommand(c *cli) *cobra.Command {
-	f := migrateFlags{verify: newVerifyChoice(), wire: newWireFlag()}
+	f := migrateFlags{verify: newVerifyChoice(), format: newCopyFormatChoice(), wire: newWireFlag()}
 	cmd := &cobra.Command{
 		Use:   "migrate [--from ENDPOINT] [--to ENDPOINT]",
 		Short: "Copy a database into a server, checked, under its final name at the end",
@@ -63,6 +64,7 @@ func newMigrateCommand(c *cli) *cobra.Command {
 	f.endpointFlags.add(flags)
 	c.docker.add(flags)
 	flags.Var(&f.wire, "wire-compress", wireUsage)
+	flags.Var(f.format, "copy-format", "how rows travel between the servers: in binary form where the types of\na table have one that is the same on both (auto), all as text, or all binary")
 	flags.VarP(&f.jobs, "jobs", "j", "parallel streams (default by the machine)")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "check both sides, print the plan and stop")
 	flags.Var(f.verify, "verify", verifyUsage)
@@ -125,7 +127,7 @@ func (f *migrateFlags) options(ctx context.Context, r *resolver) (migrate.Option
 	options := migrate.Options{
 		From: from.Endpoint, To: to.Endpoint, Clients: clients, Resources: r.resources(ctx, to),
 		Jobs: int(f.jobs), Replace: f.replace, DropOld: f.dropOld, Disconnect: f.disconnect, InPlace: f.inPlace,
-		Verify:  migrate.Verify(f.verify.value),
+		Verify: migrate.Verify(f.verify.value), CopyFormat: migrate.CopyFormat(f.format.value),
 		NoRoles: f.noRoles, NoOwner: f.noOwner, NoPrivileges: f.noPrivileges, NoTablespaces: f.noTablespaces,
 		Schemas: f.schemas, ExcludeSchemas: f.excludeSchemas,
 		Tables: f.tables, ExcludeTables: f.excludeTables, ExcludeTableData: f.noRows,
