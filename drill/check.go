@@ -62,6 +62,9 @@ func (c *Check) note(status Status, found string, problems []string) {
 	}
 }
 
+// problems is how many there are, listed or not.
+func (c *Check) problems() int { return len(c.Problems) + c.More }
+
 func (c *Check) skip(why string) { c.Status, c.Found = Skipped, why }
 
 // check runs everything that is asked of the restored database, cheapest first.

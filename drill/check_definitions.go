@@ -253,7 +253,7 @@ func (d *drill) checkRoles(ctx context.Context, conn *pgx.Conn) error {
 			}
 		}
 		if c.Status == Bad {
-			c.Found = count(len(c.Problems), "difference", "differences")
+			c.Found = count(c.problems(), "difference", "differences")
 		}
 		return nil
 	})

@@ -11,14 +11,18 @@ import (
 	"github.com/pgberth/pgberth/internal/session"
 )
 
+const filesTitle = "Files are as the manifest has them"
+
 // checkFiles reads the backup as it is stored. What it finds wrong ends the drill: nothing else is worth asking.
 func (d *drill) checkFiles(ctx context.Context, s *source) error {
-	files := Check{Name: "files", Title: "Files are as the manifest has them", Status: OK}
+	files := Check{Name: "files", Title: filesTitle, Status: OK}
 	start := time.Now()
 	err := s.open(ctx)
 	if err == nil {
 		s.describe(d.report, d.History)
 		err = s.verify(ctx)
+	} else if isDamage(err) {
+		d.describeUnread(ctx, s)
 	}
 	files.Elapsed = time.Since(start)
 	if err != nil && !isDamage(err) {

@@ -66,7 +66,7 @@ func (d *drill) checkRows(ctx context.Context, conn *pgx.Conn) error {
 	case hashed == 0 && len(units) > 0 && counts.Status == OK:
 		hashes.skip("the backup records no hashes")
 	case hashes.Status == Bad:
-		hashes.Found = count(len(hashes.Problems)+hashes.More, "table differs", "tables differ")
+		hashes.Found = count(hashes.problems(), "table differs", "tables differ")
 	default:
 		hashes.Found = "the same"
 	}

@@ -41,7 +41,7 @@ func (d *drill) checkSequences(ctx context.Context, conn *pgx.Conn) error {
 			c.Status = OK
 		}
 		if c.Status == Bad {
-			c.Found = count(len(c.Problems), "problem", "problems")
+			c.Found = count(c.problems(), "problem", "problems")
 		}
 		return nil
 	})

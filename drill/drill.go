@@ -119,7 +119,14 @@ func (d *drill) run(ctx context.Context) (cleanup func() error, err error) {
 // open makes the backup readable here and reads all of it once.
 func (d *drill) open(ctx context.Context) (_ *source, err error) {
 	s := &source{backup: d.Backup}
-	if err := d.watch.phase(PhaseFetch, func() error { return s.fetch(ctx) }); err != nil {
+	start := time.Now()
+	if err := d.watch.phase(PhaseFetch, func() error { return s.fetch(ctx) }); isDamage(err) {
+		d.describeUnread(ctx, s)
+		files := Check{Name: "files", Title: filesTitle, Expected: "every file with its size and SHA-256, and no others", Elapsed: time.Since(start)}
+		files.fail("damage", err.Error())
+		d.report.add(files)
+		return s, errRejected
+	} else if err != nil {
 		return s, err
 	}
 	if s.fetched == "" {

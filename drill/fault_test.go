@@ -3,12 +3,14 @@ package drill_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/pgberth/pgberth/archive"
 	"github.com/pgberth/pgberth/drill"
 	"github.com/pgberth/pgberth/internal/pgtest"
 )
@@ -91,6 +93,26 @@ var faults = []struct{ name, plant, undo, check, names string }{
 }
 
 // Every fault is found by its check and named, and no other drill finds anything.
+// A check lists so many problems, and counts them all.
+func TestManyFaults(t *testing.T) {
+	t.Parallel()
+	host := pgtest.Host(t)
+	db := host.CreateDB(t, "TEMPLATE template0")
+	host.Exec(t, db, `DO $$ BEGIN FOR i IN 1..60 LOOP EXECUTE format('CREATE SEQUENCE s%s; SELECT setval(''s%s'', 7)', i, i); END LOOP; END $$`)
+	r := run(t, options(dumped(t, host, db)).WithTamper(func(ctx context.Context, d *drill.Drill) error {
+		on(ctx, t, d, `DO $$ BEGIN FOR i IN 1..60 LOOP EXECUTE format('SELECT setval(''s%s'', 3)', i); END LOOP; END $$`)
+		return nil
+	}))
+	for _, c := range r.Checks {
+		if c.Name == "sequences" && (c.Found != "60 problems" || len(c.Problems)+c.More != 60 || c.More == 0) {
+			t.Errorf("found %s; %d are listed and %d not", c.Found, len(c.Problems), c.More)
+		}
+	}
+	if r.Verdict != drill.Rejected {
+		t.Errorf("%s\n%s", r.Verdict, failures(r))
+	}
+}
+
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	host := pgtest.Host(t)
@@ -150,6 +172,22 @@ func TestDamagedFiles(t *testing.T) {
 	}
 	flipped := bytes.Clone(whole)
 	flipped[len(flipped)/2] ^= 1
+	folder, err := archive.OpenDirectory(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	far := options("")
+	far.Backup = drill.Backup{Name: "far", Folder: folder, Fetch: true}
+	rejected := func(name, file string) {
+		t.Helper()
+		for where, o := range map[string]drill.Options{"here": options(path), "far away": far} {
+			r := run(t, o)
+			if r.Verdict != drill.Rejected || !strings.Contains(failures(r), "files: ") || !strings.Contains(failures(r), file) || r.Server.Kind != "" || r.Backup.Database != db {
+				t.Errorf("%s, %s: %s of %q %s\n%s", name, where, r.Verdict, r.Backup.Database, r.Reason, failures(r))
+			}
+		}
+	}
 	for name, content := range map[string][]byte{"truncated": whole[:len(whole)-3], "a bit is another": flipped, "missing": nil} {
 		if content == nil {
 			err = os.Remove(victim)
@@ -159,11 +197,12 @@ func TestDamagedFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := run(t, options(path))
-		if r.Verdict != drill.Rejected || !strings.Contains(failures(r), "files: ") || !strings.Contains(failures(r), filepath.Base(victim)) || r.Server.Kind != "" {
-			t.Errorf("%s: %s\n%s", name, r.Verdict, failures(r))
-		}
+		rejected(name, filepath.Base(victim))
 	}
+	if err := errors.Join(os.WriteFile(victim, whole, 0o600), os.WriteFile(filepath.Join(path, "stranger"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	rejected("one too many", "stranger")
 }
 
 // A whole archive that does not restore is the backup's fault.

@@ -2,6 +2,7 @@ package drill
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -30,7 +31,8 @@ const (
 // Stored is a report that was written.
 type Stored struct {
 	*Report
-	Sum string // SHA-256 of its JSON
+	Sum       string // SHA-256 of its JSON
+	Published string // the same as its repository recorded it, "" in a directory
 }
 
 // newID names a report. The names sort by time.
@@ -89,6 +91,11 @@ func ReadRepository(ctx context.Context, repo *repository.Repository) ([]*Stored
 			return nil, err
 		}
 		if r, err := readReport(data); err == nil {
+			for _, f := range b.Manifest.Files {
+				if f.Name == jsonFile {
+					r.Published = f.SHA256
+				}
+			}
 			list = append(list, r)
 		}
 	}
@@ -107,8 +114,9 @@ func readFile(ctx context.Context, folder archive.Folder, name string) (_ []byte
 	return io.ReadAll(io.LimitReader(f, maxReport))
 }
 
+// sortStored puts the oldest first. IDs tell no more than the second.
 func sortStored(list []*Stored) {
-	slices.SortFunc(list, func(a, b *Stored) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(list, func(a, b *Stored) int { return cmp.Or(a.Started.Compare(b.Started), strings.Compare(a.ID, b.ID)) })
 }
 
 // Last returns the newest report about a database, or nil.
@@ -146,9 +154,10 @@ func Overdue(list []*Stored, database string, now time.Time, maxAge time.Duratio
 	return ""
 }
 
-// WriteDir writes a report into a directory, as JSON and as a page, and the index page of all reports there. It returns the
-// path of the page.
-func WriteDir(dir string, r *Report, history []*Stored) (string, error) {
+// WriteDir writes a report into a directory, as JSON and as a page, and the index page of all reports there, history and
+// this one. The one it names as the one before it may also be among those of the chain, elsewhere. It returns the path of
+// the page.
+func WriteDir(dir string, r *Report, history []*Stored, chain ...*Stored) (string, error) {
 	data, sum, err := r.JSON()
 	if err != nil {
 		return "", err
@@ -160,7 +169,7 @@ func WriteDir(dir string, r *Report, history []*Stored) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("write report: %w", err)
 	}
-	index, err := Index(append(slices.Clone(history), &Stored{Report: r, Sum: sum}), nil, r.Ended, "")
+	index, err := Index(append(slices.Clone(history), &Stored{Report: r, Sum: sum}), nil, r.Ended, "", chain...)
 	if err != nil {
 		return "", err
 	}

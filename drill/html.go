@@ -130,7 +130,7 @@ const most = 24
 func (p *page) trends(history []*Stored) {
 	var list []*Report
 	for _, s := range history {
-		if s.Backup.Database == p.Backup.Database && s.ID < p.ID && s.Verdict != NotRun {
+		if s.Backup.Database == p.Backup.Database && s.Started.Before(p.Started) && s.Verdict != NotRun {
 			list = append(list, s.Report)
 		}
 	}

@@ -21,6 +21,7 @@ type indexPage struct {
 	Databases          []databaseRow
 	Drills             []*Stored
 	Backups            []backupRow
+	Broken             []string // links of the chain of reports
 }
 
 type databaseRow struct {
@@ -42,8 +43,8 @@ type backupRow struct {
 const maxListed = 200
 
 // Index is a page of all databases, drills and backups, newest first. It links to the pages of the drills, ID.html beside it.
-func Index(reports []*Stored, backups []*repository.Backup, now time.Time, name string) ([]byte, error) {
-	p := indexPage{Repository: name, Now: now}
+func Index(reports []*Stored, backups []*repository.Backup, now time.Time, name string, known ...*Stored) ([]byte, error) {
+	p := indexPage{Repository: name, Now: now, Broken: Broken(reports, known...)}
 	byDatabase := map[string]*databaseRow{}
 	row := func(database string) *databaseRow {
 		if byDatabase[database] == nil {
@@ -84,7 +85,8 @@ func Index(reports []*Stored, backups []*repository.Backup, now time.Time, name 
 	slices.SortStableFunc(p.Backups, func(a, b backupRow) int { return b.Time.Compare(a.Time) })
 	p.Backups = p.Backups[:min(len(p.Backups), maxListed)]
 	p.Drills = slices.Clone(reports)
-	slices.SortFunc(p.Drills, func(a, b *Stored) int { return strings.Compare(b.ID, a.ID) })
+	sortStored(p.Drills)
+	slices.Reverse(p.Drills)
 	p.Drills = p.Drills[:min(len(p.Drills), maxListed)]
 	p.judge()
 	return render("index.html", p)

@@ -61,6 +61,9 @@ func pagesOf(t testing.TB) (dir string, files []string) {
 	var history []*drill.Stored
 	for n, verdict := range []drill.Verdict{drill.Passed, drill.Passed, drill.Rejected, drill.Passed, drill.NotRun, drill.Passed} {
 		r := sampleReport(n, verdict)
+		if r.Previous = ""; n > 0 {
+			r.Previous = history[n-1].Sum
+		}
 		path, err := drill.WriteDir(dir, r, history)
 		if err != nil {
 			t.Fatal(err)
@@ -191,5 +194,61 @@ func TestHistory(t *testing.T) {
 	}
 	if drill.Overdue(list, "shop", now, 10*24*time.Hour) != "" || drill.Overdue(list, "other", now, time.Hour) == "" {
 		t.Error("overdue")
+	}
+}
+
+// What was changed or removed since shows, but for the last report.
+func TestChain(t *testing.T) {
+	dir, _ := pagesOf(t)
+	list, err := drill.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := func() string {
+		t.Helper()
+		page, err := drill.Index(list, nil, day, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(page)
+	}
+	if broken := drill.Broken(list); len(broken) > 0 || strings.Contains(index(), "chain broken") {
+		t.Errorf("an untouched chain: %q", broken)
+	}
+	other := *list[1].Report
+	other.Verdict = drill.Rejected
+	changed, err := other.Stored()
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := *list[2].Report
+	alone.Previous = ""
+	restarted, err := alone.Stored()
+	if err != nil {
+		t.Fatal(err)
+	}
+	republished := *list[5]
+	republished.Published = strings.Repeat("0", 64)
+	for name, c := range map[string]struct {
+		list []*drill.Stored
+		want string
+	}{
+		"removed":       {[]*drill.Stored{list[0], list[2], list[3]}, "that report " + list[2].ID + " names as the one before it was changed or removed"},
+		"first removed": {list[1:], "that report " + list[1].ID + " names"},
+		"changed":       {[]*drill.Stored{list[0], changed, list[2], list[3]}, "that report " + list[2].ID + " names"},
+		"names none":    {[]*drill.Stored{list[0], list[1], restarted}, "report " + restarted.ID + " names none"},
+		"not as it was": {[]*drill.Stored{list[0], list[1], list[2], list[3], list[4], &republished}, "report " + republished.ID + " is not as it was published"},
+		"last removed":  {list[:5], ""},
+	} {
+		if got := strings.Join(drill.Broken(c.list), "\n"); !strings.Contains(got, c.want) || c.want == "" && got != "" || strings.Contains(got, "\n") {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+	if broken := drill.Broken(list[3:], list[:3]...); len(broken) > 0 {
+		t.Errorf("with those that are elsewhere: %q", broken)
+	}
+	list = list[1:]
+	if !strings.Contains(index(), "chain broken") {
+		t.Error("the page does not say that the chain is broken")
 	}
 }

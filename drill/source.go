@@ -47,6 +47,9 @@ func (s *source) fetch(ctx context.Context) error {
 	if err != nil {
 		return fromFolder(err)
 	}
+	if err := archive.CheckSizes(ctx, s.folder, m); err != nil { // no others come along
+		return fromFolder(err)
+	}
 	dir, err := makeFolder(fetchPrefix)
 	if err != nil {
 		return infrastructure(err)
@@ -169,13 +172,27 @@ func (s *source) serverSpec() ServerSpec {
 	return want
 }
 
+// describeUnread notes in the report what a backup is that cannot be opened, so far as its manifest tells.
+func (d *drill) describeUnread(ctx context.Context, s *source) {
+	if s.folder == nil {
+		return
+	}
+	if m, err := archive.ReadManifest(ctx, s.folder); err == nil {
+		d.report.Backup.Database, d.report.Backup.Snapshot = m.Database.Name, m.Snapshot.Time
+		d.report.follow(d.History)
+	}
+}
+
+// follow names the last report about the same database.
+func (r *Report) follow(history []*Stored) {
+	if last := Last(history, r.Backup.Database); last != nil {
+		r.Previous = last.Sum
+	}
+}
+
 // describe notes in the report what is drilled, and which report was the last about it.
 func (s *source) describe(r *Report, history []*Stored) {
-	defer func() {
-		if last := Last(history, r.Backup.Database); last != nil {
-			r.Previous = last.Sum
-		}
-	}()
+	defer func() { r.follow(history) }()
 	b := &r.Backup
 	b.Name, b.Repository = s.backup.Name, s.backup.Repository
 	toc := s.archive.TOC()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -214,7 +215,8 @@ type driller struct {
 	reporter   progress.Reporter
 	resolver   *resolver
 	repo       *repository.Repository // or nil
-	history    []*drill.Stored
+	history    []*drill.Stored        // the chain that new reports carry on: the repository's, if there is one
+	written    []*drill.Stored        // those in the directory of --report
 }
 
 func (d *driller) drillAll(ctx context.Context) ([]*drill.Report, error) {
@@ -226,7 +228,7 @@ func (d *driller) drillAll(ctx context.Context) ([]*drill.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.history, err = d.readHistory(ctx); err != nil {
+	if err := d.readHistory(ctx); err != nil {
 		return nil, err
 	}
 	var reports []*drill.Report
@@ -293,15 +295,18 @@ func (d *driller) backups(ctx context.Context) ([]drill.Backup, error) {
 	return list, nil
 }
 
-// readHistory reads the reports there are, of the directory first.
-func (d *driller) readHistory(ctx context.Context) ([]*drill.Stored, error) {
+// readHistory reads the reports there are.
+func (d *driller) readHistory(ctx context.Context) (err error) {
 	if d.flags.report != "" {
-		return drill.ReadDir(d.flags.report)
+		if d.written, err = drill.ReadDir(d.flags.report); err != nil {
+			return err
+		}
+		d.history = slices.Clone(d.written)
 	}
 	if d.repo != nil {
-		return drill.ReadRepository(ctx, d.repo)
+		d.history, err = drill.ReadRepository(ctx, d.repo)
 	}
-	return nil, nil
+	return err
 }
 
 // drill drills one backup and stores the report. What was drilled is not known before it is open: the report before this
@@ -349,7 +354,7 @@ func (d *driller) server() func(context.Context, drill.ServerSpec) (drill.Server
 // store keeps a report where it belongs. A drill that could not be run has one too.
 func (d *driller) store(ctx context.Context, r *drill.Report) error {
 	if d.flags.report != "" {
-		path, err := drill.WriteDir(d.flags.report, r, d.history)
+		path, err := drill.WriteDir(d.flags.report, r, d.written, d.history...)
 		if err != nil {
 			return fmt.Errorf("--report: %w", err)
 		}
@@ -361,7 +366,7 @@ func (d *driller) store(ctx context.Context, r *drill.Report) error {
 		}
 	}
 	stored, err := r.Stored()
-	d.history = append(d.history, stored)
+	d.history, d.written = append(d.history, stored), append(d.written, stored)
 	return err
 }
 

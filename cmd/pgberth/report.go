@@ -15,7 +15,8 @@ import (
 
 const reportLong = `report writes pages of what a repository keeps: an index of all databases, drills
 and backups, and the page of every drill. They hold all they show and load
-nothing, so that they can be served, sent and printed.`
+nothing, so that they can be served, sent and printed. If a report was changed
+or removed since it was written, that is said, and the status is 20.`
 
 func newReportCommand(c *cli) *cobra.Command {
 	var f struct {
@@ -44,13 +45,24 @@ func newReportCommand(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			broken := drill.Broken(reports)
 			if c.json {
-				return writeJSON(c.stdout, "report", struct {
-					Path   string `json:"path"`
-					Drills int    `json:"drills"`
-				}{f.output + "/index.html", len(reports)})
+				err = writeJSON(c.stdout, "report", struct {
+					Path   string   `json:"path"`
+					Drills int      `json:"drills"`
+					Broken []string `json:"broken"`
+				}{f.output + "/index.html", len(reports), orEmpty(broken)})
+			} else {
+				text := fmt.Sprintf("written  %s/index.html, with %s\n", f.output, count(len(reports), "drill"))
+				for _, link := range broken {
+					text += "broken   " + printable(link) + "\n"
+				}
+				err = c.print(text)
 			}
-			return c.print(fmt.Sprintf("written  %s/index.html, with %s\n", f.output, count(len(reports), "drill")))
+			if err == nil && len(broken) > 0 {
+				err = &reportedError{exitDiffers}
+			}
+			return err
 		},
 	}
 	flags := cmd.Flags()
