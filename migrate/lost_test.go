@@ -253,7 +253,10 @@ func TestTargetDies(t *testing.T) {
 	l := newLedger(t, src, dst)
 	l.relic(t)
 	w := openWire(t, dst)
-	w.at(true, []string{"CREATE INDEX"}, func() { dst.Kill(t) })
+	w.at(true, []string{"CREATE INDEX"}, func() {
+		dst.Kill(t)
+		w.close() // nobody listens: at the address of a container that is gone nobody answers, for seconds
+	})
 	p := command(t, l.args(src.URL(l.db), w.url(t, l.db), "--replace")...)
 	if status := p.run(); status != 1 {
 		t.Errorf("exit status %d, want 1\n%s", status, p.said())

@@ -3,6 +3,7 @@ package migrate_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"io"
 	"net"
@@ -20,6 +21,8 @@ import (
 type wire struct {
 	server   *pgtest.Server
 	listener net.Listener
+	dial     func() (net.Conn, error) // until the wire is closed
+	hangUp   context.CancelFunc
 	cancels  chan struct{} // gets one for every request to cancel that has gone by
 
 	mu      sync.Mutex
@@ -34,15 +37,19 @@ func openWire(t testing.TB, server *pgtest.Server) *wire {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{server: server, listener: listener, cancels: make(chan struct{}, 100), sockets: map[net.Conn]bool{}}
+	ctx, hangUp := context.WithCancel(context.Background())
+	w := &wire{server: server, listener: listener, hangUp: hangUp, cancels: make(chan struct{}, 100), sockets: map[net.Conn]bool{}}
+	w.dial = func() (net.Conn, error) {
+		config := server.Config("postgres")
+		return (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(config.Host, itoa(int(config.Port))))
+	}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
 		w.serve()
 	}()
 	t.Cleanup(func() {
-		_ = listener.Close()
-		w.cut()
+		w.close()
 		<-served
 	})
 	return w
@@ -65,6 +72,13 @@ func (w *wire) onSQL(watch func(sql string) (after func())) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.watch = watch
+}
+
+// close is the end of the wire: whoever knocks is turned away at once.
+func (w *wire) close() {
+	w.hangUp()
+	_ = w.listener.Close()
+	w.cut()
 }
 
 // cut ends every session that goes over the wire, as a broken cable would.
@@ -91,8 +105,7 @@ func (w *wire) serve() {
 // session carries one connection in both directions until either side closes it.
 func (w *wire) session(client net.Conn) {
 	defer client.Close()
-	config := w.server.Config("postgres")
-	server, err := net.Dial("tcp", net.JoinHostPort(config.Host, itoa(int(config.Port))))
+	server, err := w.dial()
 	if err != nil {
 		return
 	}

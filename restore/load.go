@@ -89,7 +89,7 @@ func (w *worker) restore(ctx context.Context, entries []*archive.Entry, helpers 
 		return w.analyzeNow(ctx, e)
 	}
 	if err := w.setHelpers(ctx, helpers); err != nil {
-		return err
+		return fmt.Errorf("restore %s: %w", e.Name(), err)
 	}
 	return w.tolerate(e, w.postData(ctx, e))
 }
