@@ -178,36 +178,30 @@ func (m *Manifest) Size() int64 {
 // ErrNewerManifest reports a manifest of a later schema than this program knows.
 var ErrNewerManifest = errors.New("the manifest was written by a newer pgberth")
 
+// ending is how an encoded manifest ends.
+func ending(checksum string) []byte { return []byte(`"checksum": "` + checksum + "\"\n}\n") }
+
 // Encode returns the manifest as it is stored, with its checksum, which it sets. It sorts
 // tables by id and files by name.
 func (m *Manifest) Encode() ([]byte, error) {
 	slices.SortFunc(m.Tables, func(a, b ManifestTable) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(m.Files, func(a, b ManifestFile) int { return strings.Compare(a.Name, b.Name) })
 	m.Checksum = ""
-	open, err := m.marshal()
-	if err != nil {
-		return nil, fmt.Errorf("encode manifest: %w", err)
-	}
-	sum := sha256.Sum256(open)
-	m.Checksum = hex.EncodeToString(sum[:])
-	sealed, err := m.marshal()
-	if err != nil {
-		return nil, fmt.Errorf("encode manifest: %w", err)
-	}
-	return sealed, nil
-}
-
-func (m *Manifest) marshal() ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", " ")
-	err := enc.Encode(m)
-	return b.Bytes(), err
+	if err := enc.Encode(m); err != nil {
+		return nil, fmt.Errorf("encode manifest: %w", err)
+	}
+	sum := sha256.Sum256(b.Bytes())
+	m.Checksum = hex.EncodeToString(sum[:])
+	b.Truncate(b.Len() - len(ending("")))
+	b.Write(ending(m.Checksum))
+	return b.Bytes(), nil
 }
 
-// DecodeManifest reads a manifest. It takes only what Encode writes, to the byte: every
-// change after it was written shows.
+// DecodeManifest reads a manifest. Every change after Encode has written it shows.
 func DecodeManifest(r io.Reader) (*Manifest, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxManifest+1))
 	if err != nil {
@@ -217,34 +211,36 @@ func DecodeManifest(r io.Reader) (*Manifest, error) {
 	if len(data) > maxManifest {
 		return nil, corrupt(errors.New("the manifest is too large"))
 	}
-	var version struct {
-		Format int `json:"format"`
-	}
-	if err := json.Unmarshal(data, &version); err != nil {
-		return nil, corrupt(err)
-	}
-	if version.Format > ManifestFormat {
-		return nil, fmt.Errorf("manifest format %d, this program knows %d: %w", version.Format, ManifestFormat, ErrNewerManifest)
-	}
 	m := new(Manifest)
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(m); err != nil {
+		var version struct {
+			Format int `json:"format"`
+		}
+		if json.Unmarshal(data, &version) == nil && version.Format > ManifestFormat {
+			return nil, newer(version.Format)
+		}
 		return nil, corrupt(err)
 	}
-	again := *m
-	again.Tables, again.Files = slices.Clone(m.Tables), slices.Clone(m.Files)
-	canonical, err := again.Encode()
-	if err != nil {
-		return nil, corrupt(err)
+	if m.Format > ManifestFormat {
+		return nil, newer(m.Format)
 	}
-	if again.Checksum != m.Checksum || !bytes.Equal(canonical, data) {
+	before, found := bytes.CutSuffix(data, ending(m.Checksum))
+	sum := sha256.New()
+	sum.Write(before)
+	sum.Write(ending(""))
+	if !found || m.Checksum != hex.EncodeToString(sum.Sum(nil)) {
 		return nil, corrupt(errors.New("the manifest was changed after it was written: its checksum does not match"))
 	}
 	if err := m.check(); err != nil {
 		return nil, corrupt(err)
 	}
 	return m, nil
+}
+
+func newer(format int) error {
+	return fmt.Errorf("manifest format %d, this program knows %d: %w", format, ManifestFormat, ErrNewerManifest)
 }
 
 // check holds the manifest to its rules.
@@ -255,28 +251,28 @@ func (m *Manifest) check() error {
 	if m.Encrypted() && m.Encryption.Method != "age" {
 		return fmt.Errorf("encryption by %q is unknown", m.Encryption.Method)
 	}
-	files := make(map[string]bool, len(m.Files))
+	last := ""
 	for _, f := range m.Files {
 		sum, err := hex.DecodeString(f.SHA256)
 		switch {
 		case !isFlatName(f.Name) || f.Name == ManifestName:
 			return fmt.Errorf("file name %q is not allowed", f.Name)
-		case files[f.Name]:
-			return fmt.Errorf("file %q is listed twice", f.Name)
+		case f.Name <= last:
+			return fmt.Errorf("file %q is listed twice, or out of order", f.Name)
 		case f.Size < 0 || err != nil || len(sum) != sha256.Size:
 			return fmt.Errorf("file %q: size or checksum is no number", f.Name)
 		}
-		files[f.Name] = true
+		last = f.Name
 	}
 	if m.Totals != (ManifestTotals{}) && len(m.Tables) > 0 && m.Totals != m.sum(m.Totals.LargeObjects) {
 		return errors.New("the totals are not those of the tables")
 	}
-	tables := make(map[int]bool, len(m.Tables))
+	lastID := 0
 	for _, t := range m.Tables {
-		if t.ID <= 0 || tables[t.ID] || t.Rows < 0 || t.Raw < 0 || t.Stored < 0 {
-			return fmt.Errorf("table %q.%q: id or numbers are out of range", t.Schema, t.Name)
+		if t.ID <= lastID || t.Rows < 0 || t.Raw < 0 || t.Stored < 0 {
+			return fmt.Errorf("table %q.%q: id or numbers are out of range, or it is listed twice", t.Schema, t.Name)
 		}
-		tables[t.ID] = true
+		lastID = t.ID
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -19,6 +20,13 @@ func TestManifestRoundTrip(t *testing.T) {
 	data, err := m.Encode()
 	if err != nil {
 		t.Fatal(err)
+	}
+	var plain bytes.Buffer
+	enc := json.NewEncoder(&plain)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", " ")
+	if err := enc.Encode(m); err != nil || !bytes.Equal(plain.Bytes(), data) {
+		t.Errorf("not the JSON of it, %v:\n%s", err, data)
 	}
 	got, err := DecodeManifest(bytes.NewReader(data))
 	if err != nil {
@@ -66,8 +74,14 @@ func TestManifestRules(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	_, err := DecodeManifest(strings.NewReader(`{"format": 2, "new": true}`))
-	if !errors.Is(err, ErrNewerManifest) {
+	for _, data := range []string{`{"format": 2, "new": true}`, `{"format": 2}`} {
+		if _, err := DecodeManifest(strings.NewReader(data)); !errors.Is(err, ErrNewerManifest) {
+			t.Error(err)
+		}
+	}
+	// The checksum of nothing is not that of a manifest which does not end as they do.
+	var corrupt *CorruptError
+	if _, err := DecodeManifest(strings.NewReader(`{"format": 1, "checksum": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}`)); !errors.As(err, &corrupt) {
 		t.Error(err)
 	}
 }
