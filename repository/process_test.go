@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/minio/minio-go/v7"
+
 	"github.com/pgberth/pgberth/internal/pgtest"
 )
 
@@ -30,6 +32,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	minio.DefaultRetryUnit = time.Millisecond // which it waits after each request that fails, though it does not try again
 	os.Exit(m.Run())
 }
 

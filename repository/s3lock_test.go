@@ -119,7 +119,7 @@ func TestS3LockOver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	age(s3Lease - 10*time.Second)
+	age(s3Lease - 30*time.Second)
 	wantLocked(t, s, "shop", elsewhere)
 	age(s3Lease + 10*time.Second)
 	taken := mustLock(t, s, "shop", testOwner(s, "pgberth rival"))
