@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgberth/pgberth/internal/pgtest"
 )
 
 func TestManifestRoundTrip(t *testing.T) {
@@ -88,7 +90,12 @@ func TestManifestRules(t *testing.T) {
 
 // Whatever is done to an archive of ours, Verify finds it.
 func TestVerifyFindsDamage(t *testing.T) {
+	t.Parallel()
 	const seed = 20261122
+	rounds := 50
+	if pgtest.Soak() {
+		rounds = 1000
+	}
 	random := rand.New(rand.NewPCG(seed, 1))
 	for _, codec := range []Codec{{}, {Compression: CompressionGzip}, {Compression: CompressionZstd}} {
 		whole := filepath.Join(t.TempDir(), "whole")
@@ -100,7 +107,7 @@ func TestVerifyFindsDamage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 150 {
+		for range rounds {
 			name := names[random.IntN(len(names))].Name()
 			file := filepath.Join(whole, name)
 			before, err := os.ReadFile(file)

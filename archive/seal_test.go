@@ -16,6 +16,8 @@ import (
 	"filippo.io/age"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/pgberth/pgberth/internal/pgtest"
 )
 
 // newKey makes a pair of keys, and gives them as files have them.
@@ -299,6 +301,11 @@ func TestWrongKey(t *testing.T) {
 
 // Every byte of an encrypted archive matters, and damage is found both with the key and without it.
 func TestSealedDamage(t *testing.T) {
+	t.Parallel()
+	places := 3
+	if pgtest.Soak() {
+		places = 7
+	}
 	recipient, identity := newKey(t)
 	key, ids := parseKeys(t, recipient, identity)
 	path, _ := sealDirectory(t, "17-directory", key)
@@ -339,7 +346,7 @@ func TestSealedDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for at := 0; at < len(data); at += max(len(data)/7, 1) {
+		for at := 0; at < len(data); at += max(len(data)/places, 1) {
 			changed := []byte(data)
 			changed[at] ^= 1
 			write(string(changed))

@@ -49,14 +49,22 @@ func docker(t testing.TB, args ...string) string {
 	return stdout.String()
 }
 
-// script is the archive as pg_restore prints it, which does not depend on how it is stored.
-func script(t testing.TB, s *pgtest.Server, path string) string {
+// scripts are archives as pg_restore prints them, which does not depend on how they are stored.
+func scripts(t testing.TB, s *pgtest.Server, dir string, names []string) []string {
 	t.Helper()
-	text := stock(t, s, "--restrict-key=test", "--create", "--clean", "--if-exists", "-f", "-", path)
-	if len(text) < 5000 {
-		t.Fatalf("%s: script of %d bytes", path, len(text))
+	const each = `program=$0 dir=$1; shift; for name; do "$program" --restrict-key=test --create --clean --if-exists -f - "$dir/$name" || exit 1; printf '\001'; done`
+	program := "/usr/lib/postgresql/" + strconv.Itoa(s.Major) + "/bin/pg_restore"
+	text := docker(t, append([]string{"exec", s.Container, "sh", "-c", each, program, dir}, names...)...)
+	list := strings.Split(strings.TrimSuffix(text, "\001"), "\001")
+	if len(list) != len(names) {
+		t.Fatalf("%d scripts of %d archives", len(list), len(names))
 	}
-	return text
+	for i, script := range list {
+		if len(script) < 5000 {
+			t.Fatalf("%s: script of %d bytes", names[i], len(script))
+		}
+	}
+	return list
 }
 
 // listing is pg_restore -l without the header, which names the format.
@@ -67,6 +75,7 @@ func listing(text string) string {
 
 // What we write, stock pg_restore reads as it reads what pg_dump wrote.
 func TestStockReadsOurs(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		major  int
 		golden string
@@ -82,7 +91,8 @@ func TestStockReadsOurs(t *testing.T) {
 		}
 		s := pgtest.SharedContainer(t, c.major)
 		from := filepath.Join(golden, c.golden)
-		want := script(t, s, carry(t, s, from))
+		at := carry(t, s, from)
+		want := scripts(t, s, filepath.Dir(at), []string{filepath.Base(at)})[0]
 		list, err := os.ReadFile(from + ".list")
 		if err != nil {
 			t.Fatal(err)
@@ -104,8 +114,9 @@ func TestStockReadsOurs(t *testing.T) {
 				t.Fatal(err)
 			}
 			inside := carry(t, s, dir)
-			for _, kind := range []string{"directory", "custom", "piped"} {
-				if got := script(t, s, inside+"/"+kind); got != want {
+			kinds := []string{"directory", "custom", "piped"}
+			for i, got := range scripts(t, s, inside, kinds) {
+				if kind := kinds[i]; got != want {
 					t.Errorf("pg_restore %d reads our %s with %s otherwise than %s:\n%s", c.major, kind, codec, c.golden, firstDifference(got, want))
 				}
 			}
@@ -138,6 +149,7 @@ func createRoles(t testing.TB, s *pgtest.Server, toc *TOC) {
 
 // Down-converted archives are restored by the versions they were converted for.
 func TestStockRestoresConverted(t *testing.T) {
+	t.Parallel()
 	for _, major := range []int{13, 15} {
 		if !hasMajor(t, major) {
 			continue
@@ -272,6 +284,7 @@ func sortedLines(text string) string {
 
 // What a Session and a Graph make of an archive is what stock pg_restore makes of it.
 func TestSessionRestoresAsStock(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		major  int
 		golden string

@@ -33,7 +33,8 @@ func testRows(n int) []string {
 
 // One table, several streams in and several readers out: every row comes through once.
 func TestManyStreamsManyReaders(t *testing.T) {
-	rows := testRows(40000)
+	t.Parallel()
+	rows := testRows(20000)
 	for _, codec := range codecs() {
 		t.Run(codec.String(), func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "a")

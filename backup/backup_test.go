@@ -12,6 +12,7 @@ import (
 
 // What goes into a repository comes out of it, by pgberth and by the stock tools.
 func TestRoundTrip(t *testing.T) {
+	t.Parallel()
 	s := pgtest.Host(t)
 	db := sample(t, s)
 	repo := filepath.Join(t.TempDir(), "repo")
@@ -34,6 +35,7 @@ func TestRoundTrip(t *testing.T) {
 
 // Nothing of an encrypted backup can be read without its key, and all of it with the key.
 func TestEncrypted(t *testing.T) {
+	t.Parallel()
 	s := pgtest.Host(t)
 	db := sample(t, s)
 	const canary = "kingfisher-7261"
@@ -99,6 +101,7 @@ func TestEncrypted(t *testing.T) {
 
 // Damage to any file of a backup is found, and neither restored nor copied.
 func TestDamage(t *testing.T) {
+	t.Parallel()
 	s := pgtest.Host(t)
 	db := sample(t, s)
 	recipient, key := newKey(t)
@@ -152,6 +155,7 @@ func TestDamage(t *testing.T) {
 
 // A copy has the same backups, and copying again does nothing.
 func TestCopy(t *testing.T) {
+	t.Parallel()
 	s := pgtest.Host(t)
 	db := sample(t, s)
 	recipient, _ := newKey(t)
@@ -182,6 +186,7 @@ func TestCopy(t *testing.T) {
 
 // A database that has lost much since the last backup is backed up, with a warning.
 func TestFall(t *testing.T) {
+	t.Parallel()
 	s := pgtest.Host(t)
 	db := s.CreateDB(t)
 	repo := filepath.Join(t.TempDir(), "repo")

@@ -45,6 +45,7 @@ func directory(t testing.TB, s *pgtest.Server) string {
 
 // What a server has besides its databases comes to another as pg_dumpall would bring it, and a second time does no harm.
 func TestGlobals(t *testing.T) {
+	t.Parallel()
 	s, other := pgtest.NewHost(t), pgtest.NewHost(t)
 	here, there := directory(t, s), directory(t, other)
 	for _, sql := range []string{

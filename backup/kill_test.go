@@ -40,6 +40,7 @@ func killed(t testing.TB, nth int, after time.Duration, args ...string) (events 
 
 // Whenever a dump or a copy is killed, what is listed is whole, and the next run needs no help.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	const seed = 73
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))

@@ -17,6 +17,7 @@ import (
 
 // A limit ends a run: nothing is listed, nothing is left, and nobody is connected any more.
 func TestLimits(t *testing.T) {
+	t.Parallel()
 	s := pgtest.Host(t)
 	db := s.CreateDB(t)
 	s.Exec(t, db, `CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 300000) i`)
@@ -30,9 +31,10 @@ func TestLimits(t *testing.T) {
 		"table lock":    {locked, s.URL(locked), "--lock-wait-timeout", "200ms", "for more than 200ms"},
 		"stall at lock": {locked, s.URL(locked), "--stall-limit", "500ms", "nothing moved for 500ms"},
 		"whole run":     {locked, s.URL(locked), "--time-limit", "500ms", "the run took longer than 500ms"},
-		"stall of rows": {db, freezing(t, s, db, 1<<20), "--stall-limit", "2s", "nothing moved for 2s"},
+		"stall of rows": {db, freezing(t, s, db, 1<<20), "--stall-limit", "1s", "nothing moved for 1s"},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
+			t.Parallel()
 			repo := filepath.Join(t.TempDir(), "repo")
 			e := last(pgberth(t, 1, "dump", "--from", test.from, "--repo", repo, "--jobs", "2", "--compress", "none", test.flag, test.limit))
 			if !strings.Contains(e.Message, test.want) {

@@ -125,7 +125,7 @@ func assertNoSessions(t testing.TB, s *pgtest.Server, db string) {
 // eventually waits for what the server does when a client has gone.
 func eventually(t testing.TB, is func() bool) {
 	t.Helper()
-	const deadline = 30 * time.Second
+	const deadline = time.Minute
 	for end := time.Now().Add(deadline); !is(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it has not come about")

@@ -11,6 +11,7 @@ import (
 // TestS3 takes a database through a bucket by the program itself: two backups, a list, a check of every byte, a copy out of it, a policy,
 // a restore. No secret is shown.
 func TestS3(t *testing.T) {
+	t.Parallel()
 	s := pgtest.Host(t)
 	store := pgtest.S3(t)
 	db := sample(t, s)

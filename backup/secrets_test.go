@@ -6,12 +6,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pgberth/pgberth/internal/pgtest"
 )
 
 // A password is in no argument of any process, nothing that is printed and no file.
 func TestSecrets(t *testing.T) {
+	t.Parallel()
 	s := pgtest.Host(t)
 	db := sample(t, s)
 	const canary = `can'ary"\ ${x}:%y`
@@ -28,13 +30,13 @@ func TestSecrets(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		done := make(chan error)
+		done := make(chan error, 1)
 		go func() { done <- cmd.Wait() }()
 		for running := true; running; {
 			select {
 			case <-done:
 				running = false
-			default:
+			case <-time.After(2 * time.Millisecond): // else it takes the processor that the program is to run on
 				if strings.Contains(commandLines(t), "can'ary") {
 					t.Error("the password is in the arguments of a process")
 					running = false
