@@ -20,7 +20,7 @@ func TestLimits(t *testing.T) {
 	t.Parallel()
 	s := pgtest.Host(t)
 	db := s.CreateDB(t)
-	s.Exec(t, db, `CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 300000) i`)
+	s.Exec(t, db, `CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 60000) i`)
 	locked := s.CreateDB(t)
 	s.Exec(t, locked, `CREATE TABLE t (i int)`)
 	holder := s.Connect(t, locked)

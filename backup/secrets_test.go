@@ -36,7 +36,7 @@ func TestSecrets(t *testing.T) {
 			select {
 			case <-done:
 				running = false
-			case <-time.After(2 * time.Millisecond): // else it takes the processor that the program is to run on
+			case <-time.After(10 * time.Millisecond): // else it takes the processor that the program is to run on
 				if strings.Contains(commandLines(t), "can'ary") {
 					t.Error("the password is in the arguments of a process")
 					running = false
