@@ -19,7 +19,7 @@ const (
 	labelKeep      = "pgberth.keep-"
 )
 
-// A Labelled is a running container whose labels ask for backups.
+// A Labelled is a container whose labels ask for backups, whether it runs or not.
 type Labelled struct {
 	ID, Name  string
 	Databases []string // names or patterns; none: all
@@ -31,16 +31,24 @@ type Labelled struct {
 
 var keeps = []string{"last", "hourly", "daily", "weekly", "monthly", "yearly"}
 
-// Labelled answers the running containers with the label pgberth.backup=true, by
-// name. A label that cannot be read is an error: what would be left out, or
-// removed too early, is somebody's backup.
-func (e *Engine) Labelled(ctx context.Context) ([]Labelled, error) {
-	list, err := e.docker.ContainerList(ctx, container.ListOptions{Filters: filters.NewArgs(filters.Arg("label", labelBackup))})
+// Labelled answers the containers with the label pgberth.backup=true, by name, of
+// one Compose project or, without one, of all. Those that are stopped are among
+// them: somebody counts on their backups. A label that cannot be read is an error
+// for the same reason: what would be left out, or removed too early, is a backup.
+func (e *Engine) Labelled(ctx context.Context, project string) ([]Labelled, error) {
+	wanted := filters.NewArgs(filters.Arg("label", labelBackup))
+	if project != "" {
+		wanted.Add("label", labelProject+"="+project)
+	}
+	list, err := e.docker.ContainerList(ctx, container.ListOptions{All: true, Filters: wanted})
 	if err != nil {
 		return nil, fmt.Errorf("list containers with the label %s: %w", labelBackup, err)
 	}
 	var found []Labelled
 	for _, c := range list {
+		if strings.EqualFold(c.Labels[labelOneoff], "true") {
+			continue // "compose run" gives its containers the labels of the service
+		}
 		name := c.ID[:12]
 		if len(c.Names) > 0 {
 			name = strings.TrimPrefix(c.Names[0], "/")

@@ -1,6 +1,7 @@
 package containerpg
 
 import (
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +20,16 @@ func TestLabelled(t *testing.T) {
 	}
 	wanted := idle(map[string]string{"pgberth.backup": "true", "pgberth.databases": "shop, app", "pgberth.exclude": "tmp_*", "pgberth.keep-daily": "7", "pgberth.keep-weekly": "4"})
 	unwanted := idle(map[string]string{"pgberth.backup": "false"})
-	list, err := e.Labelled(t.Context())
+	project := pgtest.NewName("project")
+	stopped := idle(map[string]string{"pgberth.backup": "true", labelProject: project})
+	idle(map[string]string{"pgberth.backup": "true", labelProject: project, labelOneoff: "True"})
+	if out, err := exec.Command("docker", "kill", stopped).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if list, err := e.Labelled(t.Context(), project); err != nil || len(list) != 1 || list[0].Name != stopped {
+		t.Errorf("of a project: %+v, %v", list, err)
+	}
+	list, err := e.Labelled(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,9 @@ import (
 // Check looks at the newest backup of everything that a job is known to back up: what it names, and what its repository has and its patterns
 // match. It does not ask the server: that it is gone may be the very reason to look.
 func Check(ctx context.Context, opts Options, job *config.Job, maxAge time.Duration, minSize int64) (_ []*repository.Status, err error) {
+	if job.Undiscovered != nil {
+		return nil, job.Undiscovered
+	}
 	opts.complete()
 	repo, err := opts.repository(ctx, job, false)
 	if err != nil {

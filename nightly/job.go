@@ -52,6 +52,9 @@ func (r *run) run(ctx context.Context) {
 
 // locked does something while no other run of the job can.
 func (r *run) locked(ctx context.Context, do func(context.Context)) (err error) {
+	if r.job.Undiscovered != nil {
+		return r.job.Undiscovered
+	}
 	r.repo, err = r.open(ctx)
 	if err != nil {
 		return err

@@ -74,7 +74,7 @@ func (s *site) write(text string) string {
 
 func (s *site) options(text string) (nightly.Options, *events) {
 	s.t.Helper()
-	cfg, err := config.Read(strings.NewReader(text), filepath.Join(s.dir, "pgberth.yaml"), os.LookupEnv)
+	cfg, err := config.Read(strings.NewReader(text), filepath.Join(s.dir, "pgberth.yaml"), os.LookupEnv, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}

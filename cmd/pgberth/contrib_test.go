@@ -53,7 +53,7 @@ func valid(t *testing.T, text string) *config.Config {
 		}
 		return set(name)
 	}
-	c, err := config.Read(strings.NewReader(text), "/etc/pgberth.yaml", onlyPlain)
+	c, err := config.Read(strings.NewReader(text), "/etc/pgberth.yaml", onlyPlain, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

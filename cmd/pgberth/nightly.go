@@ -43,7 +43,7 @@ func (f *nightlyConfig) add(flags *pflag.FlagSet) {
 
 // load reads the configuration.
 func (f *nightlyConfig) load(cmd *cobra.Command, c *cli) (*config.Config, []*config.Job, error) {
-	cfg, err := config.Load(f.config, c.env)
+	cfg, err := config.Load(f.config, c.env, func(job *config.Job) ([]config.Found, error) { return discover(cmd, c, job) })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -52,6 +52,24 @@ func (f *nightlyConfig) load(cmd *cobra.Command, c *cli) (*config.Config, []*con
 		return nil, nil, usage(cmd, fmt.Errorf("--job: %w", err))
 	}
 	return cfg, jobs, nil
+}
+
+// discover finds the containers whose labels ask for backups, on the engine and of the Compose project that a job means.
+func discover(cmd *cobra.Command, c *cli, job *config.Job) (found []config.Found, err error) {
+	r := &resolver{cmd: cmd, c: c.forJob(job), reporter: progress.Discard}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	engine, err := r.docker(cmd.Context())
+	if err != nil {
+		return nil, err
+	}
+	list, err := engine.Labelled(cmd.Context(), job.Project)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range list {
+		found = append(found, config.Found{Name: l.Name, Databases: l.Databases, Exclude: l.Exclude, Keep: l.Keep})
+	}
+	return found, nil
 }
 
 type nightlyFlags struct {
@@ -176,6 +194,9 @@ func (n *nightlyServers) connect(ctx context.Context, job *config.Job) (*nightly
 }
 
 func (n *nightlyServers) find(ctx context.Context, r *resolver, job *config.Job) (*nightly.Source, error) {
+	if job.Undiscovered != nil {
+		return nil, job.Undiscovered
+	}
 	ref, err := r.parse("jobs."+job.Name+".from", job.From.Reveal())
 	if err != nil {
 		return nil, err

@@ -29,8 +29,12 @@ type Config struct {
 // A Job is the backup of one server. What is said of it at the top of the file holds for every job that does not say otherwise.
 type Job struct {
 	Name string
+	// Undiscovered is why the containers that the job stands for are not known.
+	Undiscovered error
+	section      string // of the file, if it is not called as the job
 
-	From          Secret   `yaml:"from"` // an endpoint; its database is the one to ask for the others
+	From          Secret   `yaml:"from"`     // an endpoint; its database is the one to ask for the others
+	Discover      string   `yaml:"discover"` // labels: a job for each container that asks for it takes the place of this one
 	Password      Secret   `yaml:"password"`
 	PassFile      string   `yaml:"password_file"`
 	Project       string   `yaml:"project"` // the Compose project of a container
@@ -178,8 +182,9 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Load reads a file. env looks a variable up, as os.LookupEnv does. An error about what is in the file is an [*Error].
-func Load(path string, env func(string) (string, bool)) (*Config, error) {
+// Load reads a file. env looks a variable up, as os.LookupEnv does; find finds the containers of a job that is to discover
+// them. An error about what is in the file is an [*Error].
+func Load(path string, env func(string) (string, bool), find Finder) (*Config, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -189,11 +194,11 @@ func Load(path string, env func(string) (string, bool)) (*Config, error) {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
 	defer f.Close()
-	return Read(f, path, env)
+	return Read(f, path, env, find)
 }
 
 // Read is Load for a file that is open. Paths in it are relative to its folder.
-func Read(r io.Reader, path string, env func(string) (string, bool)) (*Config, error) {
+func Read(r io.Reader, path string, env func(string) (string, bool), find Finder) (*Config, error) {
 	var document, second yaml.Node
 	in := yaml.NewDecoder(r)
 	if err := in.Decode(&document); err != nil && !errors.Is(err, io.EOF) {
@@ -207,6 +212,8 @@ func Read(r io.Reader, path string, env func(string) (string, bool)) (*Config, e
 	}
 	l := &loader{decoder: decoder{expander: expander{env}}, config: &Config{Path: path}, nodes: map[string]*yaml.Node{}}
 	l.load(document.Content[0])
+	l.discover(find)
+	l.validate()
 	if len(l.problems) > 0 {
 		slices.SortStableFunc(l.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 		return nil, &Error{path, l.problems}
@@ -228,7 +235,7 @@ func (l *loader) load(root *yaml.Node) {
 		Ping Ping `yaml:"ping"`
 	}
 	var jobs *yaml.Node
-	shared := keysOf(reflect.TypeFor[Job](), "from", "password", "password_file", "ping")
+	shared := keysOf(reflect.TypeFor[Job](), "from", "discover", "password", "password_file", "ping")
 	l.mapping(root, "", append([]string{"jobs", "ping"}, shared...), func(name string, value *yaml.Node) {
 		switch name {
 		case "jobs":
@@ -256,7 +263,6 @@ func (l *loader) load(root *yaml.Node) {
 	if len(l.config.Jobs) == 0 && len(l.problems) == 0 {
 		l.problem(jobs, "jobs", "there are no jobs; name at least one")
 	}
-	l.validate()
 }
 
 // key decodes one key of a job. A section that is given takes the place of the default whole, but for what it leaves to the program.
@@ -293,6 +299,9 @@ func (c *Config) Choose(names []string) ([]*Job, error) {
 	var known []string
 	for _, job := range c.Jobs {
 		known = append(known, job.Name)
+		if job.section != "" && !slices.Contains(known, job.section) {
+			known = append(known, job.section)
+		}
 	}
 	for _, name := range names {
 		if !slices.Contains(known, name) {
@@ -302,5 +311,5 @@ func (c *Config) Choose(names []string) ([]*Job, error) {
 	if len(names) == 0 {
 		return c.Jobs, nil
 	}
-	return slices.DeleteFunc(slices.Clone(c.Jobs), func(j *Job) bool { return !slices.Contains(names, j.Name) }), nil
+	return slices.DeleteFunc(slices.Clone(c.Jobs), func(j *Job) bool { return !slices.Contains(names, j.Name) && !slices.Contains(names, j.section) }), nil
 }

@@ -26,7 +26,7 @@ func environment(pairs ...string) func(string) (string, bool) {
 }
 
 func read(text string, env ...string) (*Config, error) {
-	return Read(strings.NewReader(text), "/etc/pgberth/nightly.yaml", environment(env...))
+	return Read(strings.NewReader(text), "/etc/pgberth/nightly.yaml", environment(env...), nil)
 }
 
 func TestExample(t *testing.T) {

@@ -41,7 +41,7 @@ func (l *loader) validate() {
 	}
 	for _, job := range l.config.Jobs {
 		l.validateJob(job, func(key, format string, args ...any) {
-			l.problem(l.node(job, key), "jobs."+job.Name+"."+key, format, args...)
+			l.problem(l.node(job, key), "jobs."+job.at()+"."+key, format, args...)
 		}, seen)
 	}
 }
@@ -49,7 +49,7 @@ func (l *loader) validate() {
 // node is where a job's key is: in the job, or at the top of the file, or nowhere.
 func (l *loader) node(job *Job, key string) *yaml.Node {
 	key, _, _ = strings.Cut(key, ".")
-	at := "jobs." + job.Name
+	at := "jobs." + job.at()
 	return cmp.Or(l.nodes[at+"."+key], l.nodes[key], l.nodes[at])
 }
 
@@ -65,7 +65,7 @@ func (u uses) add(key, value, who string) (other string) {
 
 func (l *loader) validateJob(job *Job, wrong func(key, format string, args ...any), seen uses) {
 	if !jobName.MatchString(job.Name) {
-		l.problem(l.nodes["jobs."+job.Name], "jobs", "the name of a job is of letters, digits, dots, dashes and underscores")
+		l.problem(l.nodes["jobs."+job.at()], "jobs", "the name of a job is of letters, digits, dots, dashes and underscores")
 		return
 	}
 	l.validateSource(job, wrong)
@@ -121,8 +121,12 @@ func (l *loader) validateDrill(job *Job, wrong func(key, format string, args ...
 
 func (l *loader) validateSource(job *Job, wrong func(key, format string, args ...any)) {
 	switch {
-	case job.From == "":
-		wrong("from", "is missing; name the server, as in docker://shop-db or postgres://backup@db.example.org/postgres")
+	case job.Discover != "" && job.Discover != discoverLabels:
+		wrong("discover", "want labels")
+	case job.Discover != "" && job.section == "" && job.From != "":
+		wrong("from", "discover says where to look; give one of them")
+	case job.Discover == "" && job.From == "":
+		wrong("from", "is missing; name the server, as in docker://shop-db or postgres://backup@db.example.org/postgres, or give discover: labels")
 	case job.Password != "" && job.PassFile != "":
 		wrong("password", "password_file is given too; give one of them")
 	}
