@@ -3,7 +3,7 @@
 //	s3server DIRECTORY
 //
 // The directories in DIRECTORY are the buckets. Credentials come from ROOT_ACCESS_KEY and ROOT_SECRET_KEY. It listens on a free
-// port of 127.0.0.1, writes its address to standard output, and ends when its standard input does, as it does with the test.
+// port of this machine, writes its address to standard output, and ends when its standard input does, as it does with the test.
 package main
 
 import (
@@ -58,9 +58,14 @@ func serve(dir, access, secret string) error {
 	return server.ServeMultiPort([]string{address})
 }
 
-// freeAddress finds a port that nobody else has. The server takes no listener.
+// freeAddress finds an address that nobody else has. The server takes no listener, and a port of 127.0.0.1 could be taken before the server
+// does: where every address in 127.0.0.0/8 is this machine's, each process has one of its own.
 func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	pid := os.Getpid()
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+pid>>16%254, pid>>8&255, pid&255))
+	if err != nil {
+		listener, err = net.Listen("tcp", "127.0.0.1:0")
+	}
 	if err != nil {
 		return "", err
 	}
