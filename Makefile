@@ -28,11 +28,11 @@ test: ## check the code and run all tests, on real servers of PostgreSQL 15 and 
 servers: # what the tests stand on; provided while the code is checked, since it waits a lot
 	testdata/setup.sh s3 host ssh chromium 15 17
 
-test-matrix: ## run all tests with sources and targets of PostgreSQL 13, 15, 17 and 18
+test-matrix: ## run all tests, those of versions with sources and targets of PostgreSQL 13, 15, 17 and 18
 	testdata/setup.sh s3 host ssh chromium $(MATRIX)
 	PGBERTH_TEST_DISALLOW_SKIP=1 PGBERTH_TEST_MATRIX=1 PGBERTH_TEST_MAJORS='$(MATRIX)' go test -p 1 -timeout 60m ./...
 
-soak: ## run the long campaigns: kills at every step, a thousand damaged archives, fuzzing
+soak: ## run the long forms of the tests: kills at every step, a thousand damaged archives; then fuzzing
 	testdata/setup.sh s3 host ssh chromium 15 17
 	PGBERTH_TEST_DISALLOW_SKIP=1 PGBERTH_TEST_SOAK=1 go test -count 1 -p 1 -timeout 120m ./migrate ./restore ./dump ./compare ./nightly ./repository ./backup ./containerpg ./cmd/pgberth ./archive ./drill
 	for target in $$(grep -ho 'func Fuzz[A-Za-z]*' archive/*_test.go | cut -d' ' -f2); do \
@@ -43,7 +43,7 @@ bench: ## measure pgberth and its peers in turn: migrations of a 2 GB database a
 	testdata/peers/build.sh
 	PGBERTH_TEST_DISALLOW_SKIP=1 go test -v -tags bench -count 1 -timeout 90m -run TestBench ./bench
 
-bench-quick: ## the same in less than three minutes, on small databases
+bench-quick: ## the same once, on small databases: does everything run, and about how
 	testdata/setup.sh host 17
 	testdata/peers/build.sh
 	PGBERTH_TEST_DISALLOW_SKIP=1 PGBERTH_BENCH_SCALE=6 PGBERTH_BENCH_ROUNDS=1 go test -v -tags bench -count 1 -timeout 20m -run TestBench ./bench
