@@ -4,7 +4,6 @@ package bench_test
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -56,9 +54,8 @@ func run(t *testing.T, commands ...*exec.Cmd) effort {
 		if err := cmd.Wait(); err != nil {
 			t.Fatalf("%s: %v\n%s", cmd, err, &stderr[i])
 		}
-		usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 		f.cpu += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-		f.memory = max(f.memory, usage.Maxrss*1024)
+		f.memory = max(f.memory, maxRSS(cmd.ProcessState))
 	}
 	f.wall = time.Since(start)
 	return f
@@ -75,7 +72,8 @@ func pair(t *testing.T, name string, stock, ours func(t *testing.T) effort) {
 		ratios = append(ratios, float64(o.wall)/float64(s.wall))
 	}
 	slices.Sort(ratios)
-	x, y := median(a), median(b)
+	wall := func(e effort) time.Duration { return e.wall }
+	x, y := median(a, wall), median(b, wall)
 	fmt.Printf("%-44s time ratio %.2f (%.2f to %.2f)   stock %s, pgberth %s", name,
 		ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1], x.wall.Round(10*time.Millisecond), y.wall.Round(10*time.Millisecond))
 	if x.stored > 0 {
@@ -83,12 +81,6 @@ func pair(t *testing.T, name string, stock, ours func(t *testing.T) effort) {
 	}
 	fmt.Printf("   own CPU %s, stock's %s   memory %d MB, stock's %d MB\n", y.cpu.Round(10*time.Millisecond),
 		x.cpu.Round(10*time.Millisecond), y.memory/1e6, x.memory/1e6)
-}
-
-// median is the run with the median time.
-func median(runs []effort) effort {
-	sorted := slices.SortedFunc(slices.Values(runs), func(a, b effort) int { return cmp.Compare(a.wall, b.wall) })
-	return sorted[len(sorted)/2]
 }
 
 // rig is the servers, the databases and the tools of a run.
@@ -148,19 +140,6 @@ func (f *rig) freshTarget(t *testing.T, db string, create bool) {
 	}
 }
 
-func (f *rig) migrate(t *testing.T, db string) {
-	t.Cleanup(func() { f.dst.DropDB(t, db) })
-	pair(t, "migrate, against pg_dump -Fc -Z0 | pg_restore",
-		func(t *testing.T) effort {
-			f.freshTarget(t, db, true)
-			return run(t, f.stock("pg_dump", "-Fc", "-Z0", "-d", f.src.URL(db)), f.stock("pg_restore", "-d", f.dst.URL(db)))
-		},
-		func(t *testing.T) effort {
-			f.freshTarget(t, db, false)
-			return run(t, f.ours("migrate", "--from", f.src.URL(db), "--to", f.dst.URL(db), "--pg-dump", filepath.Join(f.bin, "pg_dump")))
-		})
-}
-
 func (f *rig) dumpAndRestore(t *testing.T, db string) {
 	stockDir, ourDir := filepath.Join(f.dir, "stock.dump"), filepath.Join(f.dir, "our.dump")
 	ours := func(args ...string) func(t *testing.T) effort {
@@ -215,31 +194,16 @@ func folderSize(t *testing.T, dir string) (sum int64) {
 	return sum
 }
 
+// TestArchives measures archives; migrations are TestBench's.
 func TestArchives(t *testing.T) {
 	f := setUp(t)
 	scale := number(t, "PGBERTH_BENCH_SCALE", 300)
-	mixed := pgtest.Banker(t, f.src, scale)
+	banker := pgtest.Banker(t, f.src, scale)
 	// The roles must be there for pg_restore too.
 	f.dst.Exec(t, "postgres", "CREATE ROLE banker_owner; CREATE ROLE banker_read; CREATE ROLE banker_app")
-	fmt.Printf("mixed: banker at scale %d, %s\n", scale, f.src.Row(t, mixed, "SELECT pg_size_pretty(pg_database_size(current_database()))"))
-	f.migrate(t, mixed)
-	f.dumpAndRestore(t, mixed)
-
-	one := f.src.CreateDB(t, "TEMPLATE template0")
-	f.src.Exec(t, one, fmt.Sprintf(`CREATE TABLE events (id bigint PRIMARY KEY, at timestamptz, kind text, payload jsonb);
-INSERT INTO events SELECT i, timestamptz '2024-01-01' + i * interval '7 s', (ARRAY['bet','fold','raise','call'])[1 + i %% 4],
-  jsonb_build_object('seat', i %% 9, 'hash', md5(i::text), 'amount', i %% 1000) FROM generate_series(1, %d) i;
-CREATE TABLE small AS SELECT i FROM generate_series(1, 1000) i`, scale*10000))
-	f.src.Exec(t, one, "VACUUM ANALYZE")
-	fmt.Printf("one table: %s\n", f.src.Row(t, one, "SELECT pg_size_pretty(pg_database_size(current_database()))"))
-	f.migrate(t, one)
+	fmt.Printf("mixed: banker at scale %d, %s\n", scale, size(t, f.src, banker))
+	f.dumpAndRestore(t, banker)
+	one := oneTable(t, f.src, max(1, scale/20))
+	fmt.Printf("one table: %s\n", size(t, f.src, one))
 	f.dumpAndRestore(t, one)
-
-	for _, kind := range []string{"bytea", "text"} {
-		wide := f.src.CreateDB(t, "TEMPLATE template0")
-		f.src.Exec(t, wide, fmt.Sprintf(`CREATE TABLE wide (id int, v %s); ALTER TABLE wide ALTER v SET STORAGE EXTERNAL;
-INSERT INTO wide SELECT i, repeat(md5(i::text), 6553600)::%s FROM generate_series(1, 2) i`, kind, kind))
-		fmt.Printf("wide: two rows of 200 MB of %s\n", kind)
-		f.migrate(t, wide)
-	}
 }

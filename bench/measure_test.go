@@ -3,6 +3,7 @@
 package bench_test
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -179,6 +180,10 @@ func maxRSS(state *os.ProcessState) int64 {
 
 // medianRun is the run with the median time.
 func medianRun(runs []figures) figures {
-	sorted := slices.SortedFunc(slices.Values(runs), func(a, b figures) int { return int(a.Wall - b.Wall) })
+	return median(runs, func(f figures) time.Duration { return f.Wall })
+}
+
+func median[T any](runs []T, wall func(T) time.Duration) T {
+	sorted := slices.SortedFunc(slices.Values(runs), func(a, b T) int { return cmp.Compare(wall(a), wall(b)) })
 	return sorted[len(sorted)/2]
 }

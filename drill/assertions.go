@@ -182,7 +182,7 @@ func parseDuration(s string) (time.Duration, error) {
 func (a *Assertion) expectation() string {
 	switch {
 	case a.rows != nil:
-		return count(*a.rows, "row", "rows")
+		return human.Count(*a.rows, "row", "rows")
 	case a.value != nil:
 		return *a.value
 	case a.min != nil && a.max != nil:
@@ -278,7 +278,7 @@ func (a *Assertion) ask(ctx context.Context, conn *pgx.Conn, c *Check, snapshot 
 
 func (a *Assertion) judge(c *Check, rows int64, first *string, null bool, snapshot time.Time) {
 	if a.rows != nil {
-		c.Found = count(rows, "row", "rows")
+		c.Found = human.Count(rows, "row", "rows")
 		if rows != *a.rows {
 			c.fail("", "it gave "+c.Found)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/pgberth/pgberth/archive"
 	"github.com/pgberth/pgberth/internal/catalog"
 	"github.com/pgberth/pgberth/internal/definitions"
+	"github.com/pgberth/pgberth/internal/human"
 	"github.com/pgberth/pgberth/internal/session"
 )
 
@@ -111,13 +112,13 @@ func (d *drill) checkDefinitions(ctx context.Context, conn *pgx.Conn) error {
 				n++
 			}
 		}
-		c.Expected = count(n, t.unit[0], t.unit[1])
+		c.Expected = human.Count(n, t.unit[0], t.unit[1])
 		c.Found = "the same"
 		for _, diff := range found[name] {
 			t.report(&c, diff)
 		}
 		if c.Status == Bad {
-			c.Found = count(len(found[name]), "difference", "differences")
+			c.Found = human.Count(len(found[name]), "difference", "differences")
 		}
 		if i == 0 {
 			c.Elapsed = elapsed // one reading serves all
@@ -216,7 +217,7 @@ func (d *drill) checkCollations(ctx context.Context, conn *pgx.Conn) error {
 			c.skip("those of the source have none")
 			return nil
 		}
-		c.Expected, c.Found = count(len(was), "version", "versions"), "the same"
+		c.Expected, c.Found = human.Count(len(was), "version", "versions"), "the same"
 		for _, name := range slices.Sorted(maps.Keys(was)) {
 			if is[name] == was[name] {
 				continue
@@ -244,7 +245,7 @@ func (d *drill) checkRoles(ctx context.Context, conn *pgx.Conn) error {
 		if err != nil {
 			return err
 		}
-		c.Expected = count(len(m.Roles), "role", "roles")
+		c.Expected = human.Count(len(m.Roles), "role", "roles")
 		c.Found = "the same"
 		for _, want := range m.Roles {
 			problem := compareRole(want, have[want.Name], want.Name == d.source.serverSpec().Superuser)
@@ -253,7 +254,7 @@ func (d *drill) checkRoles(ctx context.Context, conn *pgx.Conn) error {
 			}
 		}
 		if c.Status == Bad {
-			c.Found = count(c.problems(), "difference", "differences")
+			c.Found = human.Count(c.problems(), "difference", "differences")
 		}
 		return nil
 	})

@@ -30,7 +30,7 @@ func (d *drill) checkFiles(ctx context.Context, s *source) error {
 	}
 	if s.contents != nil {
 		n := len(s.contents.Stored().Files)
-		files.Expected = count(n, "file", "files") + " with their sizes and SHA-256"
+		files.Expected = human.Count(n, "file", "files") + " with their sizes and SHA-256"
 		files.Found = "all of them"
 	} else {
 		files.Title, files.Expected, files.Found = "The archive can be read to its end", "all data decompresses, all rows are complete", "so it is; there is no manifest"
@@ -43,11 +43,11 @@ func (d *drill) checkFiles(ctx context.Context, s *source) error {
 	d.report.add(files)
 	if d.report.Backup.Encrypted {
 		d.report.add(Check{Name: "decryption", Title: "Decrypts with the key given", Status: OK,
-			Expected: "every file", Found: count(len(s.contents.Manifest.Files), "file", "files") + ", each as it was before encryption"})
+			Expected: "every file", Found: human.Count(len(s.contents.Manifest.Files), "file", "files") + ", each as it was before encryption"})
 	}
 	return d.timed("contents", "The table of contents can be read", func(c *Check) error {
 		toc := s.archive.TOC()
-		c.Expected, c.Found = "an archive that PostgreSQL's own tools read", count(len(toc.Entries), "entry", "entries")+", layout "+toc.Header.Version()
+		c.Expected, c.Found = "an archive that PostgreSQL's own tools read", human.Count(len(toc.Entries), "entry", "entries")+", layout "+toc.Header.Version()
 		return nil
 	})
 }

@@ -54,10 +54,10 @@ func (d *drill) checkLargeObjects(ctx context.Context, conn *pgx.Conn) error {
 				c.fail("", fmt.Sprintf("large object %d was not in the source", oid))
 			}
 		}
-		c.Expected = count(len(want), "large object", "large objects") + ", " + human.Bytes(bytes)
+		c.Expected = human.Count(len(want), "large object", "large objects") + ", " + human.Bytes(bytes)
 		c.Found = "the same"
 		if c.Status == Bad {
-			c.Found = count(len(got), "large object", "large objects")
+			c.Found = human.Count(len(got), "large object", "large objects")
 		}
 		return nil
 	})

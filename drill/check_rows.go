@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgberth/pgberth/archive"
 	"github.com/pgberth/pgberth/internal/copywire"
+	"github.com/pgberth/pgberth/internal/human"
 	"github.com/pgberth/pgberth/internal/session"
 	"github.com/pgberth/pgberth/progress"
 	"github.com/pgberth/pgberth/restore"
@@ -49,7 +50,7 @@ func (d *drill) checkRows(ctx context.Context, conn *pgx.Conn) error {
 		got += u.got.Rows
 		switch {
 		case u.got.Rows != u.rows:
-			counts.fail("", fmt.Sprintf("table %s has %s, was %s", u.name, count(u.got.Rows, "row", "rows"), thousands(u.rows)))
+			counts.fail("", fmt.Sprintf("table %s has %s, was %s", u.name, human.Count(u.got.Rows, "row", "rows"), human.Thousands(u.rows)))
 		case !u.hashed:
 		case u.got.Hash != u.hash:
 			hashes.fail("", fmt.Sprintf("table %s: its rows are not those of the source: hash %016x, was %016x", u.name, u.got.Hash, u.hash))
@@ -58,15 +59,15 @@ func (d *drill) checkRows(ctx context.Context, conn *pgx.Conn) error {
 			hashed++
 		}
 	}
-	counts.Expected = count(want, "row", "rows") + " in " + count(len(units), "table", "tables")
-	counts.Found = count(got, "row", "rows")
+	counts.Expected = human.Count(want, "row", "rows") + " in " + human.Count(len(units), "table", "tables")
+	counts.Found = human.Count(got, "row", "rows")
 	d.report.add(counts)
-	hashes.Expected = count(hashed, "table", "tables") + " as in the dump's snapshot"
+	hashes.Expected = human.Count(hashed, "table", "tables") + " as in the dump's snapshot"
 	switch {
 	case hashed == 0 && len(units) > 0 && counts.Status == OK:
 		hashes.skip("the backup records no hashes")
 	case hashes.Status == Bad:
-		hashes.Found = count(hashes.problems(), "table differs", "tables differ")
+		hashes.Found = human.Count(hashes.problems(), "table differs", "tables differ")
 	default:
 		hashes.Found = "the same"
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgberth/pgberth/archive"
+	"github.com/pgberth/pgberth/internal/human"
 	"github.com/pgberth/pgberth/internal/session"
 )
 
@@ -25,7 +26,7 @@ func isMissing(err error) bool {
 func (d *drill) checkSequences(ctx context.Context, conn *pgx.Conn) error {
 	return d.timed("sequences", "Sequences have their values, and none is behind its column", func(c *Check) error {
 		entries := d.source.archive.TOC().Find(archive.DescSequenceSet)
-		c.Expected, c.Found = count(len(entries), "sequence", "sequences"), "the same"
+		c.Expected, c.Found = human.Count(len(entries), "sequence", "sequences"), "the same"
 		for _, e := range entries {
 			if err := checkSequence(ctx, conn, c, e); err != nil {
 				return err
@@ -41,7 +42,7 @@ func (d *drill) checkSequences(ctx context.Context, conn *pgx.Conn) error {
 			c.Status = OK
 		}
 		if c.Status == Bad {
-			c.Found = count(c.problems(), "problem", "problems")
+			c.Found = human.Count(c.problems(), "problem", "problems")
 		}
 		return nil
 	})

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgberth/pgberth/archive"
+	"github.com/pgberth/pgberth/internal/human"
 	"github.com/pgberth/pgberth/internal/session"
 )
 
@@ -46,7 +47,7 @@ WHERE c.relkind IN ('r', 'p', 'v') AND n.nspname !~ '^pg_' AND n.nspname <> 'inf
 			c.fail("it may read nothing", "role "+d.SmokeAs+" has neither a table nor a view that it may read")
 			return nil
 		}
-		c.Found = count(len(names), "table or view", "tables and views")
+		c.Found = human.Count(len(names), "table or view", "tables and views")
 		for _, name := range names {
 			err := inSnapshot(ctx, conn, func() error {
 				if _, err := conn.Exec(ctx, "SET LOCAL statement_timeout = '1min'"); err != nil {
@@ -92,7 +93,7 @@ WHERE c.relkind = 'i' AND a.amname = 'btree' AND c.relpersistence <> 't' AND x.i
 		if err != nil {
 			return err
 		}
-		c.Expected, c.Found = count(len(names), "index", "indexes"), "sound"
+		c.Expected, c.Found = human.Count(len(names), "index", "indexes"), "sound"
 		for _, name := range names {
 			_, err := conn.Exec(ctx, "SELECT "+function+"("+archive.QuoteLiteral(name)+"::regclass, true)", pgx.QueryExecModeExec)
 			if text, ok := sqlError(err); ok && !isTrouble(err) {

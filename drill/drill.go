@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pgberth/pgberth/archive"
+	"github.com/pgberth/pgberth/internal/human"
 	"github.com/pgberth/pgberth/internal/session"
 	"github.com/pgberth/pgberth/progress"
 	"github.com/pgberth/pgberth/restore"
@@ -172,7 +173,7 @@ func (d *drill) restore(ctx context.Context) error {
 		Archive:  archive.RestoreOptions{NoPublications: true, NoSubscriptions: true, NoTablespaces: true},
 		FreeDisk: d.server.FreeDisk, Reporter: d.watch,
 	})
-	check := Check{Name: "restore", Title: "Restored without one error", Expected: count(len(d.source.entries()), "entry", "entries"), Elapsed: time.Since(start)}
+	check := Check{Name: "restore", Title: "Restored without one error", Expected: human.Count(len(d.source.entries()), "entry", "entries"), Elapsed: time.Since(start)}
 	if err != nil {
 		err = d.blame(ctx, err)
 		if !isInfrastructure(err) {
@@ -193,7 +194,7 @@ func (d *drill) restore(ctx context.Context) error {
 	for _, n := range result.Objects {
 		restored += n
 	}
-	check.Found = count(restored, "entry", "entries")
+	check.Found = human.Count(restored, "entry", "entries")
 	if want := len(d.source.entries()); restored != want {
 		check.fail("", fmt.Sprintf("%d of the archive's %d entries were restored", restored, want))
 	}

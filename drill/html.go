@@ -75,9 +75,9 @@ func headline(v Verdict) string {
 func (r *Report) sentence() string {
 	switch r.Verdict {
 	case Passed:
-		what := count(r.Backup.Rows, "row", "rows") + " in " + count(r.Backup.Tables, "table", "tables")
+		what := human.Count(r.Backup.Rows, "row", "rows") + " in " + human.Count(r.Backup.Tables, "table", "tables")
 		if r.Backup.LargeObjects > 0 {
-			what += " and " + count(r.Backup.LargeObjects, "large object", "large objects")
+			what += " and " + human.Count(r.Backup.LargeObjects, "large object", "large objects")
 		}
 		if r.Backup.Manifest == "" {
 			return fmt.Sprintf("The backup of %s was restored without an error. It has no manifest to hold its contents against.", r.Backup.Database)
@@ -146,7 +146,7 @@ func (p *page) trends(history []*Stored) {
 	p.Trends = []trend{
 		newTrend("Recovery time", list, func(r *Report) float64 { return r.RTO.Measured.Seconds() }, func(r *Report) string { return measured(r.RTO) }),
 		newTrend("Size of the backup", list, func(r *Report) float64 { return float64(r.Backup.Stored) }, func(r *Report) string { return human.Bytes(r.Backup.Stored) }),
-		newTrend("Rows", list, func(r *Report) float64 { return float64(r.Backup.Rows) }, func(r *Report) string { return thousands(r.Backup.Rows) }),
+		newTrend("Rows", list, func(r *Report) float64 { return float64(r.Backup.Rows) }, func(r *Report) string { return human.Thousands(r.Backup.Rows) }),
 	}
 }
 
@@ -202,7 +202,7 @@ func functions(now func() time.Time) template.FuncMap {
 		"ago":       func(t time.Time) string { return human.Duration(now().Sub(t)) + " ago" },
 		"duration":  human.Duration,
 		"bytes":     human.Bytes,
-		"thousands": thousands,
+		"thousands": human.Thousands[int64],
 		"measured":  measured,
 		"target": func(o Objective) string {
 			switch {

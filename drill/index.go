@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgberth/pgberth/internal/human"
 	"github.com/pgberth/pgberth/repository"
 )
 
@@ -133,7 +134,7 @@ func (p *indexPage) judge() {
 		}
 	}
 	n := len(p.Databases)
-	p.Sentence = fmt.Sprintf("%d of %s passed in the last drill.", passed, count(n, "database", "databases"))
+	p.Sentence = fmt.Sprintf("%d of %s passed in the last drill.", passed, human.Count(n, "database", "databases"))
 	switch {
 	case n == 0:
 		p.Headline, p.Sentence = "Nothing here yet", "There are no backups and no drills."

@@ -127,7 +127,7 @@ func (r *Report) judge() {
 	}
 	if len(failed) > 0 {
 		r.Verdict = Rejected
-		r.Reason = count(len(failed), "check", "checks") + " failed: " + strings.Join(failed, ", ")
+		r.Reason = human.Count(len(failed), "check", "checks") + " failed: " + strings.Join(failed, ", ")
 		if first := r.firstProblem(); first != "" {
 			r.Reason += "; " + first
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgberth/pgberth/archive"
 	"github.com/pgberth/pgberth/internal/catalog"
+	"github.com/pgberth/pgberth/internal/human"
 	"github.com/pgberth/pgberth/internal/pgtools"
 	"github.com/pgberth/pgberth/internal/preflight"
 	"github.com/pgberth/pgberth/restore"
@@ -161,7 +162,7 @@ FROM pg_catalog.pg_class c
 WHERE c.oid = ANY ($1) OR $2 AND c.oid = 'pg_catalog.pg_largeobject'::pg_catalog.regclass`, oids, blobs).Scan(&need); err != nil {
 		return fmt.Errorf("measure the source: %w", err)
 	}
-	text := "the tables take " + preflight.Size(need) + " at the source, with their indexes"
+	text := "the tables take " + human.Bytes(need) + " at the source, with their indexes"
 	if m.FreeDisk == nil {
 		m.findings.Warning("target", "its free disk space is not known to pgberth; "+text, "")
 		return nil
@@ -172,7 +173,7 @@ WHERE c.oid = ANY ($1) OR $2 AND c.oid = 'pg_catalog.pg_largeobject'::pg_catalog
 	case err != nil:
 		m.findings.Warning("target", fmt.Sprintf("its free disk space could not be read (%v); %s", err, text), "")
 	case free < need:
-		m.findings.Problem("target", fmt.Sprintf("has %s of disk free; %s", preflight.Size(free), text),
+		m.findings.Problem("target", fmt.Sprintf("has %s of disk free; %s", human.Bytes(free), text),
 			"make room, leave tables out with --exclude-table-data, or VACUUM FULL those that are bloated at the source")
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/pgberth/pgberth/internal/catalog"
 	"github.com/pgberth/pgberth/internal/conninfo"
 	"github.com/pgberth/pgberth/internal/copywire"
+	"github.com/pgberth/pgberth/internal/human"
 	"github.com/pgberth/pgberth/internal/preflight"
 	"github.com/pgberth/pgberth/internal/session"
 	"github.com/pgberth/pgberth/progress"
@@ -188,7 +189,7 @@ func (opts *ArchiveOptions) checkDisk(ctx context.Context, m *archive.Manifest, 
 	}
 	opts.Resources.Disk = max(0, free-2*need)
 	if free < need/2 {
-		f.Problem("target", fmt.Sprintf("has %s of disk free; the archive's rows alone are %s of text", preflight.Size(free), preflight.Size(need)), "make room")
+		f.Problem("target", fmt.Sprintf("has %s of disk free; the archive's rows alone are %s of text", human.Bytes(free), human.Bytes(need)), "make room")
 	}
 	return nil
 }

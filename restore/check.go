@@ -14,6 +14,7 @@ import (
 
 	"github.com/pgberth/pgberth/archive"
 	"github.com/pgberth/pgberth/internal/catalog"
+	"github.com/pgberth/pgberth/internal/human"
 	"github.com/pgberth/pgberth/internal/preflight"
 )
 
@@ -146,7 +147,7 @@ func (c *checker) existing(e *Existing) {
 		return
 	}
 	if !e.Empty && !c.needs.Replace {
-		c.findings.Problem(object, fmt.Sprintf("is not empty on the target (%s)", preflight.Size(e.Bytes)),
+		c.findings.Problem(object, fmt.Sprintf("is not empty on the target (%s)", human.Bytes(e.Bytes)),
 			"--replace keeps it as "+suffixed(c.Name, "_before_YYYYMMDDHHMMSS")+" and puts the new one in its place")
 	}
 	if e.Foreign {

@@ -86,6 +86,6 @@ func copyText(r *backup.CopyResult) string {
 	for _, name := range r.Copied {
 		b.WriteString("copied  " + printable(name) + "\n")
 	}
-	b.WriteString(count(len(r.Copied), "backup") + " copied, " + human.Bytes(r.Bytes) + "; " + thousands(int64(len(r.Present))) + " were there\n")
+	b.WriteString(count(len(r.Copied), "backup") + " copied, " + human.Bytes(r.Bytes) + "; " + human.Thousands(len(r.Present)) + " were there\n")
 	return b.String()
 }

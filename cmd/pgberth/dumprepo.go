@@ -167,7 +167,7 @@ func elapsedText(bytes int64, elapsed time.Duration) string {
 	if bytes == 0 {
 		return human.Duration(elapsed)
 	}
-	return human.Duration(elapsed) + " (" + humanRate(bytes, elapsed) + ")"
+	return human.Duration(elapsed) + " (" + human.Rate(bytes, elapsed) + ")"
 }
 
 // dumpedText adds what was dumped.
@@ -176,7 +176,7 @@ func dumpedText(t *table, r *dump.Result) {
 	t.add("objects", mainObjects(r.Objects))
 	t.add("rows", count(r.Rows, "row")+" in "+count(len(r.Tables), "table")+", "+human.Bytes(r.Raw)+", stored in "+human.Bytes(r.Stored))
 	if r.LargeObjects > 0 {
-		t.add("large objects", thousands(int64(r.LargeObjects)))
+		t.add("large objects", human.Thousands(r.LargeObjects))
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 	"github.com/pgberth/pgberth/containerpg"
 	"github.com/pgberth/pgberth/internal/conninfo"
-	"github.com/pgberth/pgberth/internal/preflight"
+	"github.com/pgberth/pgberth/internal/human"
 	"github.com/pgberth/pgberth/progress"
 	"github.com/pgberth/pgberth/restore"
 )
@@ -262,7 +262,7 @@ func (r *resolver) resources(ctx context.Context, to place) restore.Resources {
 		r.detail(fmt.Sprintf("target: %v", err))
 		return restore.Resources{}
 	}
-	r.detail(fmt.Sprintf("target: %d CPUs, %s of memory", has.CPUs, preflight.Size(has.Memory)))
+	r.detail(fmt.Sprintf("target: %d CPUs, %s of memory", has.CPUs, human.Bytes(has.Memory)))
 	return restore.Resources{CPUs: has.CPUs, Memory: has.Memory}
 }
 

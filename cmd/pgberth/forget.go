@@ -216,9 +216,9 @@ func forgottenText(decisions []decisionInfo, pruned []backupInfo, sum forgottenI
 	if text != "" {
 		text += "\n"
 	}
-	text += count(sum.Removed, "backup") + " " + would + "removed, " + thousands(int64(sum.Kept)) + " kept"
+	text += count(sum.Removed, "backup") + " " + would + "removed, " + human.Thousands(sum.Kept) + " kept"
 	if sum.Pruned > 0 {
-		text += ", " + thousands(int64(sum.Pruned)) + " unfinished " + would + "removed"
+		text += ", " + human.Thousands(sum.Pruned) + " unfinished " + would + "removed"
 	}
 	return text + ", " + human.Bytes(sum.Freed) + " " + would + "freed\n"
 }

@@ -97,7 +97,7 @@ func backupsText(infos []backupInfo, total int64) string {
 	t := table{align: "llrrrl"}
 	t.add("BACKUP", "TIME", "TABLES", "ROWS", "STORED", "TAGS")
 	for _, b := range infos {
-		tables, rows, note := thousands(int64(b.Tables)), thousands(b.Rows), strings.Join(printableAll(b.Tags), ",")
+		tables, rows, note := human.Thousands(b.Tables), human.Thousands(b.Rows), strings.Join(printableAll(b.Tags), ",")
 		switch {
 		case !b.Good:
 			tables, rows, note = "-", "-", "damaged"

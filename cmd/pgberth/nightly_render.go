@@ -123,10 +123,10 @@ func nightlyBackupText(b *nightly.Backup) string {
 		text += ", drilled"
 	}
 	if b.Kept > 0 {
-		text += "; " + thousands(int64(b.Kept)) + " kept"
+		text += "; " + human.Thousands(b.Kept) + " kept"
 	}
 	if n := len(b.Removed); n > 0 {
-		text += ", " + thousands(int64(n)) + " removed"
+		text += ", " + human.Thousands(n) + " removed"
 	}
 	return text
 }

@@ -100,7 +100,7 @@ func objectsByType(objects map[string]int) string {
 		return cmp.Or(cmp.Compare(objects[b], objects[a]), strings.Compare(a, b))
 	})
 	for i, name := range types {
-		types[i] = thousands(int64(objects[name])) + " " + name
+		types[i] = human.Thousands(objects[name]) + " " + name
 	}
 	return strings.Join(types, ", ")
 }
@@ -117,7 +117,7 @@ func mainObjects(objects map[string]int) string {
 	if len(types) > most {
 		types = append(types[:most], "...")
 	}
-	return thousands(int64(sum)) + ": " + orDash(strings.Join(types, ", "))
+	return human.Thousands(sum) + ": " + orDash(strings.Join(types, ", "))
 }
 
 // resultText is the summary of a migration or restore.
@@ -128,7 +128,7 @@ func resultText(verb string, r *migrate.Result) string {
 	t.add("objects", mainObjects(r.Objects))
 	t.add("rows", count(r.Rows, "row")+" in "+count(len(r.Tables), "table")+", "+human.Bytes(r.Bytes))
 	if r.LargeObjects > 0 {
-		t.add("large objects", thousands(int64(r.LargeObjects)))
+		t.add("large objects", human.Thousands(r.LargeObjects))
 	}
 	if len(r.Roles) > 0 {
 		t.add("roles created", strings.Join(printableAll(r.Roles), ", "))
@@ -173,7 +173,7 @@ func timesText(r *migrate.Result) string {
 	}
 	text := human.Duration(r.Elapsed)
 	if r.Bytes > 0 && r.Elapsed > 100*time.Millisecond {
-		text += " (" + humanRate(r.Bytes, r.Elapsed) + ")"
+		text += " (" + human.Rate(r.Bytes, r.Elapsed) + ")"
 	}
 	if len(phases) > 0 {
 		text += ": " + strings.Join(phases, ", ")

@@ -87,7 +87,7 @@ func phaseEndText(e progress.PhaseEnd) string {
 		parts = append(parts, count(e.Units, unitNoun(e.Phase)))
 	}
 	if e.Bytes > 0 {
-		parts = append(parts, human.Bytes(e.Bytes), humanRate(e.Bytes, e.Elapsed))
+		parts = append(parts, human.Bytes(e.Bytes), human.Rate(e.Bytes, e.Elapsed))
 	}
 	return e.Phase + ": " + strings.Join(parts, ", ")
 }
@@ -112,9 +112,9 @@ func meterText(m *meter, now time.Time) string {
 	elapsed := now.Sub(m.started)
 	switch {
 	case m.moved > 0:
-		parts = append(parts, human.Bytes(m.moved), humanRate(m.moved, m.movedAt.Sub(m.started)))
+		parts = append(parts, human.Bytes(m.moved), human.Rate(m.moved, m.movedAt.Sub(m.started)))
 	case m.units > 0:
-		parts = append(parts, thousands(int64(m.unitsDone))+" of "+count(m.units, unitNoun(m.phase)))
+		parts = append(parts, human.Thousands(m.unitsDone)+" of "+count(m.units, unitNoun(m.phase)))
 	}
 	if left, known := m.left(now); known {
 		return strings.Join(append(parts, human.Duration(left)+" left"), ", ")

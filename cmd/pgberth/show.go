@@ -166,7 +166,7 @@ func contentsText(d *contents) string {
 		for _, n := range d.Objects {
 			objects += n
 		}
-		t.add("objects", thousands(int64(objects))+": "+orDash(objectsByType(d.Objects)))
+		t.add("objects", human.Thousands(objects)+": "+orDash(objectsByType(d.Objects)))
 	}
 	manifestText(&t, d.Manifest)
 	return t.String() + storedText(d.Tables)
@@ -231,7 +231,7 @@ func storedText(tables []storedTable) string {
 	for _, s := range sorted {
 		rows, raw := "-", "-"
 		if s.Rows != nil {
-			rows, raw = thousands(*s.Rows), human.Bytes(*s.Raw)
+			rows, raw = human.Thousands(*s.Rows), human.Bytes(*s.Raw)
 		}
 		t.add(rows, raw, human.Bytes(s.Stored), printable(s.Name))
 	}

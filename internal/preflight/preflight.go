@@ -64,17 +64,3 @@ func Listing(names []string) string {
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
-
-// Size writes a number of bytes for people: "1.2 GB".
-func Size(bytes int64) string {
-	units := []string{"bytes", "kB", "MB", "GB", "TB"}
-	value, unit := float64(bytes), 0
-	for value >= 999.95 && unit < len(units)-1 {
-		value /= 1000
-		unit++
-	}
-	if unit == 0 {
-		return fmt.Sprintf("%d bytes", bytes)
-	}
-	return fmt.Sprintf("%.1f %s", value, units[unit])
-}

@@ -35,14 +35,3 @@ func TestListing(t *testing.T) {
 		}
 	}
 }
-
-func TestSize(t *testing.T) {
-	for bytes, want := range map[int64]string{
-		0: "0 bytes", 999: "999 bytes", 1000: "1.0 kB", 1250: "1.2 kB", 999_949: "999.9 kB", 999_999: "1.0 MB",
-		5_400_000_000: "5.4 GB", 999_999_999_999: "1.0 TB", 12_000_000_000_000_000: "12000.0 TB",
-	} {
-		if got := preflight.Size(bytes); got != want {
-			t.Errorf("Size(%d) = %q, want %q", bytes, got, want)
-		}
-	}
-}
