@@ -73,7 +73,7 @@ func Index(reports []*Stored, backups []*repository.Backup, now time.Time, name 
 		if b.Good() {
 			entry.Rows = b.Manifest.Total().Rows
 			d := row(b.Series.Name())
-			if b.Time.After(d.Newest) {
+			if b.Counts(now) && b.Time.After(d.Newest) {
 				d.Newest = b.Time
 			}
 		}
