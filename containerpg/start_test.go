@@ -78,12 +78,21 @@ func TestStartingServerIsWaitedFor(t *testing.T) {
 
 func TestStartThatFails(t *testing.T) {
 	t.Parallel()
-	again := pgtest.Container(t, 17, pgtest.NoWait(), pgtest.DockerArgs("--restart", "always"), pgtest.InitScript("10-fail.sh", "sleep 1\nexit 3\n"))
-	e, pg := container17(t, pgtest.NoWait(), pgtest.InitScript("10-fail.sh", "sleep 1\necho the disk is made of cheese\nexit 3\n"))
-	_, err := e.Resolve(t.Context(), Selector{Name: pg.Container})
-	wantError[*StartError](t, err, pg.Container, "exit status 3", "the disk is made of cheese")
-	_, err = e.Resolve(t.Context(), Selector{Name: again.Container})
-	wantError[*StartError](t, err, "again and again")
+	for name, test := range map[string]struct {
+		script string
+		args   []string
+		want   []string
+	}{
+		"once":            {"sleep 1\necho the disk is made of cheese\nexit 3\n", nil, []string{"exit status 3", "the disk is made of cheese"}},
+		"again and again": {"sleep 1\nexit 3\n", []string{"--restart", "always"}, []string{"again and again"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e, pg := container17(t, pgtest.NoWait(), pgtest.DockerArgs(test.args...), pgtest.InitScript("10-fail.sh", test.script))
+			_, err := e.Resolve(t.Context(), Selector{Name: pg.Container}) // while it is at it
+			wantError[*StartError](t, err, append(test.want, pg.Container)...)
+		})
+	}
 }
 
 func TestReresolve(t *testing.T) {
