@@ -10,6 +10,7 @@ import (
 	"github.com/pgberth/pgberth/archive"
 	"github.com/pgberth/pgberth/internal/catalog"
 	"github.com/pgberth/pgberth/internal/definitions"
+	"github.com/pgberth/pgberth/internal/session"
 	"github.com/pgberth/pgberth/progress"
 )
 
@@ -40,7 +41,7 @@ func (w *writer) catalog(ctx context.Context) (*archive.Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer session.HangUp(ctx, conn)
 	c := &archive.Catalog{Image: w.From.Image}
 	if err := conn.QueryRow(ctx, `SELECT rolname::text FROM pg_catalog.pg_roles WHERE oid = 10`).Scan(&c.Superuser); err != nil {
 		return nil, fmt.Errorf("ask for the server's first role: %w", err)

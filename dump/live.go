@@ -14,6 +14,7 @@ import (
 	"github.com/pgberth/pgberth/internal/copywire"
 	"github.com/pgberth/pgberth/internal/pgtools"
 	"github.com/pgberth/pgberth/internal/preflight"
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 // Filter selects objects, with patterns as pg_dump has them.
@@ -108,7 +109,7 @@ func (l *Live) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, conn := range l.streams {
-		_ = conn.Close(context.Background())
+		session.HangUp(context.Background(), conn)
 	}
 	l.streams = nil
 	if errors.Is(l.err, errClosed) {

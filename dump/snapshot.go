@@ -75,7 +75,7 @@ func open(ctx context.Context, endpoint *conninfo.Endpoint, lockWait time.Durati
 	}
 	defer func() {
 		if err != nil {
-			_ = leader.Close(context.WithoutCancel(ctx))
+			session.HangUp(ctx, leader)
 		}
 	}()
 	s := &Snapshot{Version: session.Version(leader), endpoint: endpoint, lockWait: lockWait, leader: leader}
@@ -197,10 +197,8 @@ func (s *Snapshot) Confirm(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the snapshot.
-func (s *Snapshot) Close(ctx context.Context) error {
-	return s.leader.Close(context.WithoutCancel(ctx))
-}
+// Close ends the snapshot, whether ctx has ended or not. A server that no longer answers is not waited for.
+func (s *Snapshot) Close(ctx context.Context) { session.HangUp(ctx, s.leader) }
 
 // Stream opens a further session in the same snapshot.
 func (s *Snapshot) Stream(ctx context.Context) (*pgx.Conn, error) {
@@ -210,7 +208,7 @@ func (s *Snapshot) Stream(ctx context.Context) (*pgx.Conn, error) {
 	}
 	_, err = conn.PgConn().Exec(ctx, s.join()).ReadAll()
 	if err != nil {
-		_ = conn.Close(context.WithoutCancel(ctx))
+		session.HangUp(ctx, conn)
 		// Its file is gone, or for a moment still there; before 16, the identifier is called invalid.
 		if session.HasCode(err, "22023", "42704", "55000") {
 			err = fmt.Errorf("the session that held it was ended: %w", err)

@@ -116,7 +116,7 @@ func (m *migration) close(ctx context.Context) {
 	if m.live != nil {
 		_ = m.live.Close() // its error was seen when its output was used up
 	}
-	_ = m.snapshot.Close(ctx)
+	m.snapshot.Close(ctx)
 	_ = m.target.Close(ctx)
 }
 

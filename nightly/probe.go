@@ -159,13 +159,13 @@ func (p *probe) source(ctx context.Context) {
 }
 
 // probeDatabase looks for what would keep a database from being dumped: tables that the role may not read, and a pg_dump that is too old.
-func probeDatabase(ctx context.Context, source *Source, name string) (err error) {
+func probeDatabase(ctx context.Context, source *Source, name string) error {
 	endpoint := source.Endpoint.WithDatabase(name)
 	snapshot, err := dump.Open(ctx, endpoint)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, snapshot.Close(context.WithoutCancel(ctx))) }()
+	defer snapshot.Close(ctx)
 	findings := snapshot.CheckAll()
 	clients, err := source.Clients(ctx, endpoint)
 	if err != nil {

@@ -66,7 +66,7 @@ func (s *Source) databases(ctx context.Context) ([]database, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	defer session.HangUp(ctx, conn)
 	// The connection limit is -2 where DROP DATABASE was interrupted: what is left can only be dropped.
 	rows, err := conn.Query(ctx, `SELECT datname, datistemplate, datallowconn AND datconnlimit <> -2 FROM pg_catalog.pg_database ORDER BY datname`)
 	if err != nil {
