@@ -153,6 +153,9 @@ func (s *side) database() Database {
 // part of a database could look the same when the whole is not.
 func (p pair) checkReadable(ctx context.Context) error {
 	return p.both(func(s *side) error {
+		if err := s.checkUnlogged(ctx); err != nil {
+			return err
+		}
 		sql, err := s.dialect.Render("unreadable")
 		if err != nil {
 			return err
@@ -165,13 +168,36 @@ func (p pair) checkReadable(ctx context.Context) error {
 		if err != nil || len(objects) == 0 {
 			return err
 		}
-		const most = 10
-		if more := len(objects) - most; more > 0 {
-			objects = append(objects[:most], fmt.Sprintf("and %d more", more))
-		}
 		return fmt.Errorf("role %s may not read %s; connect as a superuser, or grant it to the role",
-			s.leader.Config().User, strings.Join(objects, ", "))
+			s.leader.Config().User, listing(objects))
 	})
+}
+
+// checkUnlogged fails if rows are to be compared that a standby does not have.
+func (s *side) checkUnlogged(ctx context.Context) error {
+	if s.dialect.SchemaOnly {
+		return nil
+	}
+	rows, err := s.leader.Query(ctx, `
+SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE pg_is_in_recovery() AND c.relpersistence = 'u' AND c.relkind IN ('r', 'm', 'S') AND n.nspname !~ '^pg_' ORDER BY 1`)
+	if err != nil {
+		return err
+	}
+	objects, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(objects) == 0 {
+		return err
+	}
+	return fmt.Errorf("it is a standby, which does not have what is unlogged: %s; compare with its primary, or use --schema-only", listing(objects))
+}
+
+// listing names the first of many.
+func listing(objects []string) string {
+	const most = 10
+	if more := len(objects) - most; more > 0 {
+		objects = append(objects[:most:most], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(objects, ", ")
 }
 
 func literal(s string) string {

@@ -39,6 +39,16 @@ type Snapshot struct {
 	lockWait time.Duration
 	leader   *pgx.Conn
 	id       string
+
+	role, user string // the session's, and who has logged in
+}
+
+// who names the role whose privileges the session has, and why it is not the one that has logged in.
+func (s *Snapshot) who() string {
+	if s.role == s.user {
+		return "role " + s.role
+	}
+	return fmt.Sprintf("role %s (put in the place of %s by ALTER DATABASE or ALTER ROLE ... SET role)", s.role, s.user)
 }
 
 // errMoved says that a table was truncated or rewritten between the snapshot
@@ -83,9 +93,9 @@ func open(ctx context.Context, endpoint *conninfo.Endpoint, lockWait time.Durati
 		return nil, fmt.Errorf("begin: %w", err)
 	}
 	if err := leader.QueryRow(ctx, `
-SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_encoding_to_char(encoding),
+SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_encoding_to_char(encoding), current_user::text, session_user::text,
   (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END)::text
-FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`).Scan(&s.id, &s.Encoding, &s.LSN); err != nil {
+FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`).Scan(&s.id, &s.Encoding, &s.role, &s.user, &s.LSN); err != nil {
 		return nil, fmt.Errorf("export the snapshot: %w", err)
 	}
 	// From here on names come as the database has them, and as pg_dump will.
@@ -251,13 +261,13 @@ WHERE NOT pg_catalog.current_setting('lo_compat_privileges')::boolean
     WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_catalog.pg_has_role(a.grantee, 'USAGE')))`).Scan(&count, &first); err != nil {
 		return fmt.Errorf("check the large objects: %w", err)
 	}
-	role := s.endpoint.Config.User
+	role := s.role
 	switch {
 	case count == 1:
-		f.Problem(fmt.Sprintf("large object %d", first), fmt.Sprintf("role %s may not read it", role),
+		f.Problem(fmt.Sprintf("large object %d", first), s.who()+" may not read it",
 			fmt.Sprintf("GRANT SELECT ON LARGE OBJECT %d TO %s, or connect as its owner or a superuser", first, catalog.Quote(role)))
 	case count > 1:
-		f.Problem("large objects", fmt.Sprintf("role %s may not read %d of them, such as %d", role, count, first),
+		f.Problem("large objects", fmt.Sprintf("%s may not read %d of them, such as %d", s.who(), count, first),
 			"connect as their owner or a superuser, or GRANT SELECT ON LARGE OBJECT on each")
 	}
 	return nil
@@ -265,21 +275,21 @@ WHERE NOT pg_catalog.current_setting('lo_compat_privileges')::boolean
 
 func (s *Snapshot) check(tables []*catalog.Table, wantsSequence func(name string) bool) preflight.Findings {
 	var f preflight.Findings
-	role := s.endpoint.Config.User
+	role := s.role
 	for _, t := range tables {
 		switch {
 		case !t.Readable:
-			f.Problem("table "+t.QualifiedName(), fmt.Sprintf("role %s may not read it", role),
+			f.Problem("table "+t.QualifiedName(), s.who()+" may not read it",
 				fmt.Sprintf("GRANT SELECT ON %s TO %s, connect as the owner or a superuser, or leave it out with --exclude-table",
 					catalog.QuoteQualified(t.Schema, t.Name), catalog.Quote(role)))
 		case t.RowSecurity:
-			f.Problem("table "+t.QualifiedName(), fmt.Sprintf("row security would hide rows of it from role %s", role),
+			f.Problem("table "+t.QualifiedName(), "row security would hide rows of it from "+s.who(),
 				"connect as a superuser or a role with BYPASSRLS")
 		}
 	}
 	for _, name := range s.Unreadable {
 		if wantsSequence(name) {
-			f.Problem("sequence "+name, fmt.Sprintf("role %s may not read it", role),
+			f.Problem("sequence "+name, s.who()+" may not read it",
 				"GRANT SELECT on it, connect as its owner or a superuser, or leave it out with --exclude-table")
 		}
 	}

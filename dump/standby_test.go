@@ -33,6 +33,14 @@ func TestStandby(t *testing.T) {
 	if status != 1 || !strings.Contains(stderr, "target: is a standby") {
 		t.Errorf("into a standby: exit status %d\n%s", status, stderr)
 	}
+	status, _, stderr = pgtest.Status(t, pgtest.Pgberth(t, "compare", "--from", primary.URL(db), "--to", standby.URL(db)))
+	if status != 1 || !strings.Contains(stderr, "it is a standby, which does not have what is unlogged: public.lost, public.lost_id_seq; compare with its primary, or use --schema-only") &&
+		!strings.Contains(stderr, "what is unlogged: public.lost; ") { // sequences are, too, since version 15
+		t.Errorf("compared: exit status %d\n%s", status, stderr)
+	}
+	if status, _, stderr := pgtest.Status(t, pgtest.Pgberth(t, "compare", "--from", primary.URL(db), "--to", standby.URL(db), "--schema-only")); status != 0 {
+		t.Errorf("compared without rows: exit status %d\n%s", status, stderr)
+	}
 	plan := pgtest.Pgberth(t, "migrate", "--from", standby.URL(db), "--to", primary.URL(db), "--replace", "--dry-run")
 	if status, _, stderr := pgtest.Status(t, plan); status != 0 {
 		t.Errorf("from a standby to its primary: exit status %d\n%s", status, stderr)

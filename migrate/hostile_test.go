@@ -83,6 +83,30 @@ func TestHostileSettings(t *testing.T) {
 	}
 }
 
+// TestSetRole: a role that a setting puts in the place of who logs in reads what it may, and fills no target.
+func TestSetRole(t *testing.T) {
+	t.Parallel()
+	src := pgtest.Host(t)
+	owner := role(t, src, "")
+	db, copied := src.CreateDB(t, "TEMPLATE template0"), pgtest.NewName("copy")
+	t.Cleanup(func() { src.DropDB(t, copied) })
+	src.Exec(t, db, fmt.Sprintf(`CREATE TABLE t AS SELECT 1 AS id; ALTER DATABASE %s SET role = '%s'`, db, owner))
+	args := []string{"migrate", "--from", src.URL(db), "--to", src.URL(copied)}
+	refused(t, command(t, args...), 1, "table public.t", "role "+owner+" (put in the place of postgres by ALTER DATABASE or ALTER ROLE ... SET role) may not read it")
+	conn := src.Connect(t, "postgres")
+	if _, err := conn.Exec(t.Context(), "GRANT pg_read_all_data TO "+owner); err != nil {
+		t.Fatal(err)
+	}
+	command(t, args...).must()
+	if got := src.Row(t, copied, "SELECT current_user"); got != owner {
+		t.Errorf("who logs in is %s, want %s", got, owner)
+	}
+	src.Exec(t, "postgres", "ALTER DATABASE "+copied+" RESET role")
+	if got := src.Row(t, copied, "SELECT id, pg_get_userbyid(relowner) FROM t, pg_class WHERE relname = 't'"); got != "1|postgres" {
+		t.Errorf("the target holds %s", got)
+	}
+}
+
 // TestHostileTarget: settings of the target's role and of the database the run is at home in.
 func TestHostileTarget(t *testing.T) {
 	t.Parallel()

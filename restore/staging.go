@@ -230,7 +230,7 @@ func (r *run) properties(database string) (early, late, inside []string, err err
 			switch {
 			case !utf8.ValidString(statement):
 				inside = append(inside, statement)
-			case e.Desc == archive.DescDatabaseProperties && !isLimit(statement, database):
+			case e.Desc == archive.DescDatabaseProperties && !isHeldBack(statement, database):
 				early = append(early, statement)
 			default:
 				late = append(late, statement)
@@ -240,12 +240,19 @@ func (r *run) properties(database string) (early, late, inside []string, err err
 	return early, late, inside, nil
 }
 
-// isLimit tells the ALTER DATABASE statements that restrict who may connect
-// from those that set parameters.
-func isLimit(statement, database string) bool {
-	rest, found := strings.CutPrefix(statement, "ALTER DATABASE "+archive.QuoteIdent(database)+" ")
-	return found && (strings.HasPrefix(rest, "CONNECTION LIMIT") || strings.HasPrefix(rest, "IS_TEMPLATE"))
+// isHeldBack tells the statements that restrict who may connect, or make another
+// role of who does, from those that set other parameters.
+func isHeldBack(statement, database string) bool {
+	name := archive.QuoteIdent(database)
+	if rest, found := strings.CutPrefix(statement, "ALTER DATABASE "+name+" "); found {
+		return strings.HasPrefix(rest, "CONNECTION LIMIT") || strings.HasPrefix(rest, "IS_TEMPLATE") || setsRole.MatchString(rest)
+	}
+	_, rest, found := strings.Cut(statement, " IN DATABASE "+name+" ")
+	return found && setsRole.MatchString(rest)
 }
+
+// setsRole matches the end of ALTER DATABASE and ALTER ROLE statements.
+var setsRole = regexp.MustCompile(`(?i)^SET "?(role|session_authorization)"? `)
 
 // rehearse finds out early what would fail at the very end.
 func (r *run) rehearse(ctx context.Context, statements []string, exec func(context.Context, string) error) error {
