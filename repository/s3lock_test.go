@@ -31,6 +31,14 @@ func mustLock(t testing.TB, s Store, name string, owner Owner) Lock {
 	return l
 }
 
+// unkept is a lock that no longer renews itself, so that a test may.
+func unkept(lock Lock) *s3Lock {
+	l := lock.(*s3Lock)
+	l.stop()
+	<-l.kept
+	return l
+}
+
 func giveBack(t testing.TB, l Lock) {
 	t.Helper()
 	if err := l.Release(t.Context()); err != nil {
@@ -111,7 +119,7 @@ func TestS3LockOver(t *testing.T) {
 	server := testS3(t)
 	s := openTestS3(t, server.Endpoint, "s3://"+server.Bucket+"/over")
 	elsewhere := Owner{Host: "elsewhere", PID: 1, Command: "pgberth dump", Started: time.Now().UTC().Truncate(time.Second)}
-	l := mustLock(t, s, "shop", elsewhere).(*s3Lock)
+	l := unkept(mustLock(t, s, "shop", elsewhere))
 	age := func(by time.Duration) {
 		t.Helper()
 		then := time.Now().Add(-by)
@@ -158,7 +166,7 @@ func TestS3LockRenewed(t *testing.T) {
 	server := testS3(t)
 	proxy := pgtest.NewS3Proxy(t, server)
 	s := openTestS3(t, proxy.Endpoint, "s3://"+server.Bucket+"/renewed")
-	l := mustLock(t, s, "shop", testOwner(s, "pgberth dump")).(*s3Lock) // which renews itself much later
+	l := unkept(mustLock(t, s, "shop", testOwner(s, "pgberth dump")))
 	proxy.Break(func(n int, _ *http.Request) pgtest.Fault {
 		return []pgtest.Fault{pgtest.Cut, pgtest.Answer503, pgtest.CutAnswer, pgtest.Answer500, pgtest.CutAnswer, pgtest.CutAnswerHalf, pgtest.Pass}[min(n-1, 6)]
 	})
