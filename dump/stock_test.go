@@ -2,6 +2,7 @@ package dump_test
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,12 +39,12 @@ var forms = []struct {
 	args   []string
 	jobs   bool // pg_restore -j4
 }{
-	{"directory", "menagerie", 0, 0, nil, true},
+	{"directory", "menagerie", 17, 0, nil, true},
 	{"custom", "menagerie", 15, 0, []string{"--format=custom"}, true},
 	{"custom-serial", "banker", 17, 0, []string{"--format=custom", "--jobs=5"}, false},
-	{"none", "banker", 15, 0, []string{"--compress=none", "--jobs=5"}, false},
-	{"custom-none", "pagila", 17, 0, []string{"--format=custom", "--compress=none"}, true},
-	{"custom-gzip", "banker", 15, 0, []string{"--compress=gzip:9", "--format=custom"}, false},
+	{"none", "banker", 17, 0, []string{"--compress=none", "--jobs=5"}, false},
+	{"custom-none", "menagerie", 15, 0, []string{"--format=custom", "--compress=none"}, true},
+	{"custom-gzip", "banker", 17, 0, []string{"--compress=gzip:9", "--format=custom"}, false},
 	{"zstd-6", "banker", 17, 17, []string{"--compress=zstd:6", "--pg-restore=17"}, true},
 	{"for-13", "pagila", 15, 13, []string{"--pg-restore=13"}, true},
 	{"custom-for-15", "menagerie", 17, 15, []string{"--pg-restore=15", "--format=custom"}, false},
@@ -55,6 +56,15 @@ var forms = []struct {
 func TestToStock(t *testing.T) {
 	for _, s := range servers(t) {
 		for _, sample := range samples {
+			chosen := slices.Clone(forms)
+			for i := len(chosen) - 1; i >= 0; i-- {
+				if form := chosen[i]; form.from > s.Major || !wide() && !pgtest.Soak() && (form.major != 0 && form.major != s.Major || form.sample != sample.name) {
+					chosen = slices.Delete(chosen, i, i+1)
+				}
+			}
+			if len(chosen) == 0 {
+				continue // the sample is for another version
+			}
 			t.Run(itoa(s.Major)+"-"+sample.name, func(t *testing.T) {
 				db := sample.create(t, s)
 				stock := db
@@ -63,10 +73,7 @@ func TestToStock(t *testing.T) {
 				}
 				oracle := pgtest.NewOracle(t, s, db, s, stock)
 				words := stockText(t, s, db)
-				for _, form := range forms {
-					if form.from > s.Major || !wide() && !pgtest.Soak() && (form.major != 0 && form.major != s.Major || form.sample != sample.name) {
-						continue
-					}
+				for _, form := range chosen {
 					t.Run(form.name, func(t *testing.T) {
 						var args []string
 						if form.jobs {
