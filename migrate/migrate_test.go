@@ -225,7 +225,7 @@ func TestReplaceKeepsTheOldDatabase(t *testing.T) {
 func TestInPlace(t *testing.T) {
 	src, dst := pgtest.Host(t), pgtest.SharedContainer(t, 17)
 	db := pgtest.Banker(t, src, 1)
-	src.CopyRoles(t, dst) // a policy names one
+	src.CopyRoles(t, db, dst) // a policy names one
 	dst.Exec(t, "postgres", `CREATE ROLE inplace LOGIN PASSWORD 'x'`)
 	t.Cleanup(func() { dst.Exec(t, "postgres", `DROP ROLE inplace`) })
 	dst.Exec(t, "postgres", "CREATE DATABASE "+db+" TEMPLATE template0 OWNER inplace")

@@ -101,7 +101,7 @@ func TestFromStockToNewer(t *testing.T) {
 					}
 					db := sample.create(t, from)
 					path := stockDump(t, from, db, "-Fc")
-					from.CopyRoles(t, to)
+					from.CopyRoles(t, db, to)
 					stock := to.CreateDB(t, "TEMPLATE template0")
 					file, err := os.Open(path)
 					if err != nil {

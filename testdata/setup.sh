@@ -77,7 +77,7 @@ s3_server() {
 }
 
 # chromium installs a headless browser, with the one font its pages need.
-chromium() {
+headless_browser() {
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || install chromium fonts-dejavu-core
 }
 
@@ -102,7 +102,7 @@ if ((${#majors[@]} > 0)); then
 	[[ -z $browser ]] || command -v mmdebstrap >/dev/null || install mmdebstrap debian-archive-keyring
 fi
 if [[ -n $browser ]]; then
-	chromium &
+	headless_browser &
 	installing=$!
 fi
 if ((${#majors[@]} > 0)); then

@@ -95,19 +95,20 @@ func (s *Server) Copy(t testing.TB, db string, target *Server) string {
 		// A pg_dump older than the server's last minor release shows an option of columns that no server lets one set.
 		archive = run(t, s.Client(t, s.Major, db, "pg_dump", args...))
 	}
-	s.CopyRoles(t, target)
+	s.CopyRoles(t, db, target)
 	name := target.CreateDB(t, "TEMPLATE template0")
 	target.Restore(t, name, strings.NewReader(archive))
 	return name
 }
 
-// CopyRoles creates the roles of this server that the target lacks, by name only.
-// CopyRoles creates the roles that a target lacks, by name only.
-func (s *Server) CopyRoles(t testing.TB, target *Server) {
+// CopyRoles creates the roles that objects of a database name and the target lacks, by name only. Others may belong to tests that
+// run beside.
+func (s *Server) CopyRoles(t testing.TB, db string, target *Server) {
 	t.Helper()
-	const sql = `SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_'`
-	have := target.Rows(t, "postgres", sql)
-	for _, role := range s.Rows(t, "postgres", sql) {
+	have := target.Rows(t, "postgres", "SELECT rolname FROM pg_roles")
+	for _, role := range s.Rows(t, db, `
+SELECT DISTINCT r.rolname FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
+WHERE d.refclassid = 'pg_authid'::regclass AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())`) {
 		if !slices.Contains(have, role) {
 			target.Exec(t, "postgres", "CREATE ROLE "+pgx.Identifier{role}.Sanitize())
 		}
