@@ -6,11 +6,11 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 MATRIX := 13 15 17 18
 FUZZTIME := 60s
 
-.PHONY: help build demo demo-clean test servers test-matrix soak bench bench-quick bench-archives lint clean
+.PHONY: help build demo demo-clean test servers test-matrix soak bench bench-quick bench-archives bench-drills bench-wire lint clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 build: ## build bin/pgberth, one static binary
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/pgberth ./cmd/pgberth
@@ -51,6 +51,14 @@ bench-quick: ## the same once, on small databases: does everything run, and abou
 bench-archives: ## measure dump and restore beside pg_dump and pg_restore, as ratios of time, size and memory
 	testdata/setup.sh host 17
 	PGBERTH_TEST_DISALLOW_SKIP=1 go test -v -tags bench -count 1 -timeout 60m -run TestArchives ./bench
+
+bench-drills: ## measure a drill of a 2 GB backup beside the bare restore of it
+	testdata/setup.sh host 15 17
+	PGBERTH_TEST_DISALLOW_SKIP=1 go test -v -tags bench -count 1 -timeout 60m -run TestDrill ./bench
+
+bench-wire: ## measure rows through docker exec, and over a slow line to an engine by ssh
+	testdata/setup.sh host ssh 15 17
+	PGBERTH_TEST_DISALLOW_SKIP=1 go test -v -tags bench -count 1 -timeout 60m -run 'TestSlowWire|TestFastWire' ./bench
 
 lint: ## check the code: gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); if [[ -n $$unformatted ]]; then echo "gofmt -w $$unformatted"; exit 1; fi

@@ -61,25 +61,25 @@ func run(t *testing.T, commands ...*exec.Cmd) effort {
 	return f
 }
 
-// pair runs two tools in turn and prints their medians and the ratio.
-func pair(t *testing.T, name string, stock, ours func(t *testing.T) effort) {
+// pair runs two tools in turn and prints their medians and the ratio. Its name is "ours, against theirs".
+func pair(t *testing.T, name string, theirs, ours func(t *testing.T) effort) {
 	rounds := number(t, "PGBERTH_BENCH_ROUNDS", 3)
 	var a, b []effort
 	var ratios []float64
 	for range rounds {
-		s, o := stock(t), ours(t)
+		s, o := theirs(t), ours(t)
 		a, b = append(a, s), append(b, o)
 		ratios = append(ratios, float64(o.wall)/float64(s.wall))
 	}
 	slices.Sort(ratios)
 	wall := func(e effort) time.Duration { return e.wall }
 	x, y := median(a, wall), median(b, wall)
-	fmt.Printf("%-44s time ratio %.2f (%.2f to %.2f)   stock %s, pgberth %s", name,
-		ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1], x.wall.Round(10*time.Millisecond), y.wall.Round(10*time.Millisecond))
+	fmt.Printf("%-44s time ratio %.2f (%.2f to %.2f): %s to %s", name,
+		ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1], y.wall.Round(10*time.Millisecond), x.wall.Round(10*time.Millisecond))
 	if x.stored > 0 {
 		fmt.Printf("   size ratio %.3f (%d MB)", float64(y.stored)/float64(x.stored), y.stored/1e6)
 	}
-	fmt.Printf("   own CPU %s, stock's %s   memory %d MB, stock's %d MB\n", y.cpu.Round(10*time.Millisecond),
+	fmt.Printf("   CPU of the tools %s to %s   memory %d to %d MB\n", y.cpu.Round(10*time.Millisecond),
 		x.cpu.Round(10*time.Millisecond), y.memory/1e6, x.memory/1e6)
 }
 
