@@ -39,15 +39,15 @@ func measured(t testing.TB, cmd *exec.Cmd) string {
 // take more memory than is said.
 func TestBigTables(t *testing.T) {
 	s := pgtest.Host(t)
-	hands, phrases := 8, 6_000_000 // one row of the novel, held once, is over the limit
+	events, hands, phrases := 330_000, 8, 6_000_000 // one row of the novel, held once, is over the limit
 	if pgtest.Soak() {
-		hands, phrases = 24, 9_000_000
+		events, hands, phrases = 1_000_000, 24, 9_000_000
 	}
 	db := s.CreateDB(t, "TEMPLATE template0")
 	s.Exec(t, db, `
 CREATE TABLE events (id int, at timestamptz, who text, amount numeric(12,2), note text);
 INSERT INTO events SELECT i, '2025-01-01'::timestamptz + i * interval '1 s', 'player ' || i % 5000, i % 9973 / 100.0, md5(i::text) || md5((i + 1)::text)
-FROM generate_series(1, 330000) i;
+FROM generate_series(1, `+itoa(events)+`) i;
 CREATE INDEX ON events (who);
 CREATE TABLE hands (id int, cards text);
 ALTER TABLE hands ALTER cards SET STORAGE external; -- the server need not compress what is easy to compress
@@ -57,8 +57,8 @@ ALTER TABLE novel ALTER text SET STORAGE external;
 INSERT INTO novel VALUES (repeat('All work and no play. ', `+itoa(phrases)+`)), (NULL), (E'\\.'), ('');
 CREATE TABLE small AS SELECT generate_series(1, 1000) AS id`)
 	path := t.TempDir() + "/archive"
-	events := measured(t, pgtest.Pgberth(t, "dump", "--from", s.URL(db), "--file", path, "--jobs=8", "--compress=zstd", "--pg-restore=16", "--json"))
-	if n := unitStarts(t, events, "public.events"); n < 2 {
+	output := measured(t, pgtest.Pgberth(t, "dump", "--from", s.URL(db), "--file", path, "--jobs=8", "--compress=zstd", "--pg-restore=16", "--json"))
+	if n := unitStarts(t, output, "public.events"); n < 2 {
 		t.Errorf("the large table left in %d streams", n)
 	}
 
