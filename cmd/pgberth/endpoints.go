@@ -126,7 +126,7 @@ func (r *resolver) source(arg string) (reference, error) {
 			if err != nil {
 				return reference{}, usage(r.cmd, fmt.Errorf("the environment: %w", err))
 			}
-			return reference{endpoint: endpoint}, nil
+			return reference{endpoint: endpoint}, r.checkName("PGDATABASE", endpoint.Config.Database)
 		}
 	}
 	return reference{}, usage(r.cmd, errors.New("no source: give --from, or set DATABASE_URL or PGDATABASE"))
@@ -143,13 +143,26 @@ func (r *resolver) parse(name, arg string) (reference, error) {
 		if err != nil {
 			return reference{}, usage(r.cmd, fmt.Errorf("%s: %w", name, err))
 		}
-		return reference{selector: &selector}, nil
+		return reference{selector: &selector}, r.checkName(name, selector.Database)
 	}
 	endpoint, err := conninfo.Parse(ectoURL(arg))
 	if err != nil {
 		return reference{}, usage(r.cmd, fmt.Errorf("%s: %w", name, err))
 	}
-	return reference{endpoint: endpoint}, nil
+	return reference{endpoint: endpoint}, r.checkName(name, endpoint.Config.Database)
+}
+
+// maxName is the longest name PostgreSQL keeps, in bytes. Of a longer one it would take the beginning, which may be
+// the name of another database.
+const maxName = 63
+
+// checkName refuses the name of a database that the server would cut. The error does not repeat the name, which in
+// an endpoint that is written wrong may hold a password.
+func (r *resolver) checkName(where, database string) error {
+	if len(database) > maxName {
+		return usage(r.cmd, fmt.Errorf("%s: the database's name is longer than %d bytes; PostgreSQL would cut it", where, maxName))
+	}
+	return nil
 }
 
 // ectoURL turns the URL of an Ecto repository into libpq's. Its parameters are
@@ -171,6 +184,9 @@ func ectoURL(s string) string {
 // resolve finds the server of an endpoint. Without a database it is database,
 // or else the container's own.
 func (r *resolver) resolve(ctx context.Context, side string, ref reference, database string) (place, error) {
+	if err := r.checkName(side, database); err != nil { // what an archive says
+		return place{}, err
+	}
 	if ref.selector == nil {
 		endpoint := ref.endpoint
 		if endpoint.Config.Database == "" && database != "" {

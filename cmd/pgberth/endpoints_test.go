@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -106,6 +107,39 @@ func TestEndpointErrorsKeepSecrets(t *testing.T) {
 		if !strings.HasPrefix(err.Error(), "--from: ") || exitCode(t.Context(), err) != exitUsage {
 			t.Errorf("%q: %v (status %d), want a usage error of --from", arg, err, exitCode(t.Context(), err))
 		}
+	}
+}
+
+// TestLongNames: the server would cut a name of more than 63 bytes, and a run would replace another database.
+func TestLongNames(t *testing.T) {
+	clearLibpqEnv(t)
+	r := testResolver(map[string]string{"PGDATABASE": "set"})
+	fits, tooLong := strings.Repeat("é", 31)+"x", strings.Repeat("é", 32) // 63 and 64 bytes
+	for _, form := range []string{"docker://db/%s", "postgres://a@h/%s", "host=h user=a dbname=%s"} {
+		if _, err := r.parse("--to", fmt.Sprintf(form, fits)); err != nil {
+			t.Errorf(form+": %v", fits, err)
+		}
+		_, err := r.parse("--to", fmt.Sprintf(form, tooLong))
+		refusedAsLong(t, "--to", err)
+	}
+	t.Setenv("PGHOST", "h")
+	t.Setenv("PGDATABASE", tooLong)
+	_, err := r.source("")
+	refusedAsLong(t, "PGDATABASE", err)
+
+	ref, err := r.parse("--to", "docker://db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.resolve(t.Context(), "target", ref, tooLong)
+	refusedAsLong(t, "target", err)
+}
+
+func refusedAsLong(t *testing.T, where string, err error) {
+	t.Helper()
+	want := where + ": the database's name is longer than 63 bytes; PostgreSQL would cut it"
+	if err == nil || err.Error() != want || exitCode(t.Context(), err) != exitUsage {
+		t.Errorf("got %v, want a usage error: %s", err, want)
 	}
 }
 

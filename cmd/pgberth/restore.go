@@ -120,6 +120,9 @@ func runRestore(ctx context.Context, cmd *cobra.Command, c *cli, f restoreFlags)
 		start := time.Now()
 		r := &resolver{cmd: cmd, c: c, project: f.project, reporter: reporter, wire: &f.wire.Compression}
 		defer func() { failure = errors.Join(failure, r.Close()) }()
+		if err := r.checkName("--create-name", f.createName); err != nil {
+			return err
+		}
 		target, err := r.parse("--to", f.to)
 		if err != nil {
 			return err
