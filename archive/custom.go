@@ -233,9 +233,10 @@ func (c *blockContent) Read(p []byte) (int, error) {
 	}
 	n, err := c.read(p)
 	if err != nil {
-		c.err = errors.Join(c.close())
-		if c.err == nil {
-			c.err = err
+		c.err = err
+		// The Close of a decompressor that has failed may give its own error once more, without the place.
+		if closed := c.close(); closed != nil && errors.Is(err, io.EOF) {
+			c.err = c.placed(closed)
 		}
 		return n, c.err
 	}

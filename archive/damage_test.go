@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/zlib"
+
 	"github.com/pgberth/pgberth/internal/pgtest"
 )
 
@@ -161,6 +163,98 @@ func TestTruncatedDirectoryFiles(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// A bit that is wrong where the rows are is damage with a place, from a file and from a pipe, and never another error. What is not found
+// out is what changes nothing, such as the last bits of a zlib stream, which mean nothing.
+func TestFlippedBits(t *testing.T) {
+	t.Parallel()
+	ours := filepath.Join(t.TempDir(), "ours.dump")
+	f, err := os.Create(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rewriteCustom(t, open(t, filepath.Join(golden, "17-directory")), f, f, Codec{Compression: CompressionGzip, Level: 6})
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []string{ours, filepath.Join(golden, "17-custom.dump"), filepath.Join(golden, "13-piped.dump")} {
+		t.Run(filepath.Base(from), func(t *testing.T) {
+			t.Parallel()
+			path := copyArchive(t, from)
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole, err := pipeText(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checksums := 0
+			for at := tocLength(t, data); at < len(data); at++ {
+				bit := byte(1) << (at % 8)
+				data[at] ^= bit
+				text, err := pipeText(data)
+				var corrupt *CorruptError
+				switch {
+				case err == nil && text != whole:
+					t.Fatalf("byte %d: other rows from a pipe, and no error", at)
+				case err != nil && (!errors.As(err, &corrupt) || corrupt.Offset == 0 && !corrupt.InText):
+					t.Fatalf("byte %d, from a pipe: %v", at, err)
+				}
+				if errors.Is(err, zlib.ErrChecksum) {
+					checksums++
+				}
+				if err := os.WriteFile(path, data, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if err := verifyPath(path); err != nil && (!errors.As(err, &corrupt) || corrupt.File != path || corrupt.Offset == 0 && !corrupt.InText) || err == nil && text != whole {
+					t.Fatalf("byte %d, from a file: %v", at, err)
+				}
+				data[at] ^= bit
+			}
+			if checksums == 0 {
+				t.Error("no checksum was ever wrong")
+			}
+		})
+	}
+}
+
+// pipeText reads a custom archive from front to back, and returns the contents of all that it holds.
+func pipeText(data []byte) (string, error) {
+	c, err := NewCustomReader(bytes.NewReader(data))
+	if err != nil {
+		return "", err
+	}
+	var text strings.Builder
+	for {
+		b, err := c.Next()
+		if errors.Is(err, io.EOF) {
+			return text.String(), nil
+		}
+		if err != nil {
+			return "", err
+		}
+		text.WriteString(b.Entry.Name())
+		if b.Type == BlockData {
+			if _, err := io.Copy(&text, b.Entry.Rows(b)); err != nil {
+				return "", err
+			}
+			continue
+		}
+		for {
+			_, r, err := b.NextLO() // no checksum covers the number of a large object
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return "", err
+			}
+			if _, err := io.Copy(&text, r); err != nil {
+				return "", err
+			}
 		}
 	}
 }

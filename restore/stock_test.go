@@ -1,6 +1,7 @@
 package restore_test
 
 import (
+	"bytes"
 	"os"
 	"slices"
 	"strings"
@@ -140,19 +141,41 @@ func TestFromPipe(t *testing.T) {
 func TestFromDamagedPipe(t *testing.T) {
 	s := pgtest.Host(t)
 	db := banker(t, s)
-	data, err := os.ReadFile(stockDump(t, s, db, "-Fc", "-Z0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	reader, err := archive.NewCustomReader(strings.NewReader(string(data[:len(data)*2/3])))
-	if err != nil {
-		t.Fatal(err)
-	}
-	before := s.Rows(t, "postgres", databases)
-	if _, err := restore.FromPipe(t.Context(), reader, options(t, s, newName(t, s))); !isCorrupt(err) {
-		t.Errorf("%v", err)
-	}
-	if after := s.Rows(t, "postgres", databases); len(after) != len(before) {
-		t.Errorf("databases %v, before %v", after, before)
+	cut := func(data []byte) []byte { return data[:len(data)*2/3] }
+	flip := func(data []byte) []byte { data[len(data)*2/3] ^= 4; return data }
+	for name, c := range map[string]struct {
+		damage func([]byte) []byte
+		args   []string
+	}{"cut": {cut, []string{"-Fc", "-Z0"}}, "gzip": {flip, []string{"-Fc"}}} {
+		t.Run(name, func(t *testing.T) {
+			path := stockDump(t, s, db, c.args...)
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data = c.damage(data)
+			if err := os.WriteFile(path, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			reader, err := archive.NewCustomReader(bytes.NewReader(data))
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := s.Rows(t, "postgres", databases)
+			if _, err := restore.FromPipe(t.Context(), reader, options(t, s, newName(t, s))); !isCorrupt(err) {
+				t.Errorf("from a pipe: %v", err)
+			}
+			a, err := archive.Open(path)
+			if err == nil {
+				_, err = restore.FromArchive(t.Context(), a, options(t, s, newName(t, s)))
+				a.Close()
+			}
+			if !isCorrupt(err) {
+				t.Errorf("from a file: %v", err)
+			}
+			if after := s.Rows(t, "postgres", databases); len(after) != len(before) {
+				t.Errorf("databases %v, before %v", after, before)
+			}
+		})
 	}
 }
