@@ -23,7 +23,8 @@ const extraSessions = 3
 
 // preflight collects every problem. The error is for what could not be looked at.
 func (m *migration) preflight(ctx context.Context) error {
-	if err := m.refuseSameDatabase(ctx); err != nil {
+	same, err := m.refuseSameDatabase(ctx)
+	if err != nil {
 		return err
 	}
 	m.checkVersions()
@@ -34,6 +35,9 @@ func (m *migration) preflight(ctx context.Context) error {
 		return err
 	}
 	m.checkCopyFormat()
+	if same {
+		return nil // what is in the target, and who uses it, says nothing of the one to be named instead
+	}
 	return m.checkTarget(ctx)
 }
 
@@ -49,7 +53,7 @@ func (m *migration) checkCopyFormat() {
 	}
 	for _, e := range m.live.TOC().Find(archive.DescTableData) {
 		if !m.live.Binary(e) {
-			m.findings.Problem("table "+e.Name(), "it has columns whose types have no binary form that is the same on every server", remedy)
+			m.findings.Problem("table "+e.Namespace.String+"."+e.Tag, "it has columns whose types have no binary form that is the same on every server", remedy)
 		}
 	}
 }
@@ -82,23 +86,23 @@ func (m *migration) merge(f preflight.Findings) {
 }
 
 // refuseSameDatabase compares what identifies a server wherever it is reached.
-func (m *migration) refuseSameDatabase(ctx context.Context) error {
+func (m *migration) refuseSameDatabase(ctx context.Context) (same bool, err error) {
 	if m.From.Database() != m.target.Name {
-		return nil
+		return false, nil
 	}
 	// A standby, or a server made of a copy of the files, has the identifier too, but was started by itself.
 	const query = `SELECT system_identifier || ' ' || pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) FROM pg_catalog.pg_control_system()`
 	var from, to string
 	if err := m.snapshot.Leader().QueryRow(ctx, query).Scan(&from); err != nil {
-		return fmt.Errorf("identify the source's server: %w", err)
+		return false, fmt.Errorf("identify the source's server: %w", err)
 	}
 	if err := m.target.Admin().QueryRow(ctx, query).Scan(&to); err != nil {
-		return fmt.Errorf("identify the target's server: %w", err)
+		return false, fmt.Errorf("identify the target's server: %w", err)
 	}
 	if from == to {
 		m.findings.Problem("database "+m.target.Name, "is the source and the target at once", "name another database in --to")
 	}
-	return nil
+	return from == to, nil
 }
 
 func (m *migration) checkVersions() {
@@ -197,7 +201,7 @@ func (m *migration) checkTarget(ctx context.Context) error {
 	}
 	var findings preflight.Findings
 	m.existing, findings, err = m.target.Check(ctx, restore.Needs{
-		TOC: toc, Archive: m.archiveOptions(), NewRoles: m.roles.create, Versions: versions,
+		TOC: toc, Archive: m.archiveOptions(), NewRoles: m.roles.create, NoRoles: m.NoRoles, Versions: versions,
 		FastLoad: m.FastLoad, Restartable: m.Restart != nil,
 		Sessions: 2*m.Jobs + extraSessions, Replace: m.Replace, Disconnect: m.Disconnect, InPlace: m.InPlace,
 	})

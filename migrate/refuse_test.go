@@ -132,6 +132,8 @@ func TestRefusals(t *testing.T) {
 	dst.Exec(t, taken, "CREATE TABLE old (id int)")
 	merged := src.CreateDB(t, "TEMPLATE template0")
 	src.Exec(t, merged, "CREATE TABLE t (id int); ALTER TABLE t OWNER TO "+reader)
+	ruled := src.CreateDB(t, "TEMPLATE template0")
+	src.Exec(t, ruled, fmt.Sprintf("CREATE TABLE t (id int); ALTER TABLE t OWNER TO %[1]s; CREATE POLICY p ON t TO %[1]s", reader))
 	// What the newer server has and the older does not know.
 	newer := dst.CreateDB(t, "TEMPLATE template0 LOCALE 'C.UTF-8'")
 	dst.Exec(t, newer, "CREATE TABLE t (a text COLLATE pg_c_utf8)")
@@ -168,12 +170,12 @@ func TestRefusals(t *testing.T) {
 			want: []string{"copy table public.t: ", `relation "factor" does not exist`, "ALTER FUNCTION public.times(integer) SET search_path"},
 		},
 		"what new databases are copied from": {
-			from: src.URL(db), to: dst.URL("template1"), more: []string{"--replace"}, status: 1,
-			want: []string{"database template1: is what the target's new databases are copied from", "name another database"},
+			from: src.URL(db), to: dst.URL("template1"), status: 1,
+			want: []string{"1 problem", "database template1: is what the target's new databases are copied from", "name another database"},
 		},
 		"the source is the target": {
-			from: dst.URL(taken), to: dst.Endpoint(taken), more: []string{"--replace"}, status: 1,
-			want: []string{"database " + taken + ": is the source and the target at once", "another database"},
+			from: dst.URL(taken), to: dst.Endpoint(taken), status: 1,
+			want: []string{"1 problem", "database " + taken + ": is the source and the target at once", "another database"},
 		},
 		"a wrong password at the source": {
 			from: src.URLAs("postgres", "wrong", db), to: dst.URL(db), status: 1,
@@ -231,6 +233,14 @@ func TestRefusals(t *testing.T) {
 		"a role that may not give objects away": {
 			from: src.URL(merged), to: dst.URLAs(creator, "x", merged), more: []string{"--no-roles"}, status: 1,
 			want: []string{"role " + reader + ": does not exist", "role " + reader + ": owns objects, and " + creator + " is not a member of it", "--no-owner"},
+		},
+		"a role that no option leaves out": {
+			from: src.URL(ruled), to: dst.URL(ruled), more: []string{"--no-roles", "--no-owner", "--no-privileges"}, status: 1,
+			want: []string{"1 problem", "role " + reader + ": does not exist on the target; it is named by POLICY public.t p; create it, or let pgberth create it (without --no-roles)"},
+		},
+		"a role that an option leaves out": {
+			from: src.URL(merged), to: dst.URL(merged), more: []string{"--no-roles", "--no-privileges"}, status: 1,
+			want: []string{"1 problem", "it is named by TABLE public.t; create it, let pgberth create it (without --no-roles), or use --no-owner"},
 		},
 		"another's database is in the way": {
 			from: src.URL(db), to: dst.URLAs(creator, "x", taken), more: []string{"--replace", "--no-owner", "--no-privileges"}, status: 1,

@@ -133,7 +133,7 @@ func (opts *ArchiveOptions) check(ctx context.Context, toc *archive.TOC, m *arch
 		TOC: toc, Archive: opts.Archive, Sessions: 2*opts.Jobs + 3,
 		Replace: opts.Replace, Disconnect: opts.Disconnect, InPlace: opts.InPlace,
 		FastLoad: opts.FastLoad, Restartable: opts.Restart != nil,
-		Partial: opts.Selection.IsPart(), RolesUnknown: m == nil,
+		Partial: opts.Selection.IsPart(), RolesUnknown: m == nil, NoRoles: opts.NoRoles,
 	}
 	if !opts.NoRoles && m != nil {
 		have, err := catalog.RoleNames(ctx, target.admin)

@@ -26,6 +26,7 @@ type Needs struct {
 	// there could be none, since how roles were made is not known.
 	NewRoles     []Role
 	RolesUnknown bool
+	NoRoles      bool // none are created because that was asked for
 	// Versions are the source's extension versions, if known.
 	Versions map[string]string
 	// Sessions is how many connections the run opens at once.
@@ -50,8 +51,9 @@ func (t *Target) Check(ctx context.Context, needs Needs) (*Existing, preflight.F
 		return nil, c.findings, err
 	}
 	c.privileges()
-	c.name()
-	c.existing(existing)
+	if c.name() {
+		c.existing(existing)
+	}
 	for _, check := range []func(context.Context) error{
 		c.writable, c.extensions, c.tablespaces, c.roles, c.owners, c.locales, c.connections, c.fastLoad,
 	} {
@@ -113,15 +115,21 @@ func (c *checker) privileges() {
 }
 
 // name refuses what new databases are copied from, and what the next run would
-// take for the leftover of a dead one.
-func (c *checker) name() {
-	if (c.Name == "template0" || c.Name == "template1") && !c.needs.InPlace {
+// take for the leftover of a dead one: nothing in such a database matters then.
+func (c *checker) name() (fits bool) {
+	if c.needs.InPlace {
+		return true
+	}
+	switch {
+	case c.Name == "template0" || c.Name == "template1":
 		c.findings.Problem("database "+c.Name, "is what the target's new databases are copied from, and is not replaced",
 			"name another database; --in-place loads into template1")
-	}
-	if stagingName.MatchString(c.Name) && !c.needs.InPlace {
+	case stagingName.MatchString(c.Name):
 		c.findings.Problem("database "+c.Name, "has the name of a staging database, which the next run would drop", "give it another name")
+	default:
+		return true
 	}
+	return false
 }
 
 func roleList(roles []Role) string {
@@ -235,16 +243,85 @@ func (c *checker) roles(ctx context.Context) error {
 	for _, r := range c.needs.NewRoles {
 		have[r.Name] = true
 	}
-	remedy := "create it, let pgberth create it (without --no-roles), or use --no-owner and --no-privileges"
-	if c.needs.RolesUnknown {
-		remedy = "create it, which an archive without a manifest does not say how, or use --no-owner and --no-privileges"
-	}
-	for _, name := range archive.RolesNamed(c.entries(), c.needs.Archive) {
+	entries := c.entries()
+	for _, name := range archive.RolesNamed(entries, c.needs.Archive) {
 		if !have[name] {
-			c.findings.Problem("role "+name, "does not exist on the target", remedy)
+			c.findings.Problem("role "+name, "does not exist on the target; it is named by "+c.namedBy(entries, name), c.remedyForRole(entries, name))
 		}
 	}
 	return nil
+}
+
+// namedBy says what needs a role to exist, and first what no option leaves out.
+func (c *checker) namedBy(entries []*archive.Entry, role string) string {
+	var always, others []string
+	seen := map[string]bool{}
+	for _, e := range entries {
+		one, object := []*archive.Entry{e}, describeEntry(e)
+		switch {
+		case seen[object], !slices.Contains(archive.RolesNamed(one, c.needs.Archive), role):
+			continue
+		case slices.Contains(archive.RolesNamed(one, leastRoles(c.needs.Archive)), role):
+			always = append(always, object)
+		default:
+			others = append(others, object)
+		}
+		seen[object] = true
+	}
+	return preflight.Listing(append(always, others...))
+}
+
+// leastRoles are the options that need the fewest roles.
+func leastRoles(opts archive.RestoreOptions) archive.RestoreOptions {
+	opts.NoOwner, opts.NoPrivileges = true, true
+	return opts
+}
+
+// describeEntry names the object that an entry is about.
+func describeEntry(e *archive.Entry) string {
+	switch e.Desc {
+	case archive.DescTableData:
+		return "TABLE " + e.Namespace.String + "." + e.Tag
+	case archive.DescDatabaseProperties:
+		return "the settings of database " + e.Tag
+	case archive.DescUserMapping:
+		return e.Tag // says that it is one
+	}
+	return e.Name()
+}
+
+// remedyForRole offers what helps against a role that the target lacks, and is not in use already.
+func (c *checker) remedyForRole(entries []*archive.Entry, role string) string {
+	remedies := []string{"create it"}
+	switch {
+	case c.needs.RolesUnknown:
+		remedies[0] += ", which an archive without a manifest does not say how"
+	case c.needs.NoRoles:
+		remedies = append(remedies, "let pgberth create it (without --no-roles)")
+	}
+	needs := func(noOwner, noPrivileges bool) bool {
+		opts := c.needs.Archive
+		opts.NoOwner, opts.NoPrivileges = opts.NoOwner || noOwner, opts.NoPrivileges || noPrivileges
+		return slices.Contains(archive.RolesNamed(entries, opts), role)
+	}
+	switch {
+	case !needs(true, false):
+		remedies = append(remedies, "use --no-owner")
+	case !needs(false, true):
+		remedies = append(remedies, "use --no-privileges")
+	case !needs(true, true):
+		remedies = append(remedies, "use --no-owner and --no-privileges")
+	}
+	return orList(remedies)
+}
+
+// orList joins alternatives.
+func orList(items []string) string {
+	if len(items) < 2 {
+		return strings.Join(items, "")
+	}
+	last := len(items) - 1
+	return strings.Join(items[:last], ", ") + ", or " + items[last]
 }
 
 // owners checks that the role may give objects away.

@@ -64,7 +64,7 @@ func newMigrateCommand(c *cli) *cobra.Command {
 	f.endpointFlags.add(flags)
 	c.docker.add(flags)
 	flags.Var(&f.wire, "wire-compress", wireUsage)
-	flags.Var(f.format, "copy-format", "how rows travel between the servers: in binary form where the types of\na table have one that is the same on both (auto), all as text, or all binary")
+	flags.Var(f.format, "copy-format", "how rows travel between the servers: in binary form where the types of\na table have one that is the same on both (auto), all as text, or all binary,\nwhich is refused if a table has types without such a form")
 	flags.VarP(&f.jobs, "jobs", "j", "parallel streams (default by the machine)")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "check both sides, print the plan and stop")
 	flags.Var(f.verify, "verify", verifyUsage)
