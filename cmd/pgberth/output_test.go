@@ -1,12 +1,16 @@
 package main
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgberth/pgberth/backup"
+	"github.com/pgberth/pgberth/compare"
 	"github.com/pgberth/pgberth/containerpg"
+	"github.com/pgberth/pgberth/dump"
 	"github.com/pgberth/pgberth/migrate"
 )
 
@@ -81,6 +85,22 @@ time          20ms
 `
 	if diff := cmp.Diff(wantBare, resultText("migrated", &bare)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestNamesOfDatabases: those of docker endpoints come as they are, with whatever a terminal would obey.
+func TestNamesOfDatabases(t *testing.T) {
+	const from, to = "docker://db/\x1b[31mred", "docker://db/two\nlines"
+	for name, text := range map[string]string{
+		"plan":   planText(&migrate.Plan{From: from, To: to, Staging: to, Renamed: to}),
+		"result": resultText("migrated", &migrate.Result{From: from, To: to}),
+		"report": reportText(&compare.Report{From: compare.Database{Name: from}, To: compare.Database{Name: to}}),
+		"dump":   dumpText(&dump.Result{From: from, Path: to}),
+		"backup": backupText(from, &backup.Result{Repository: to}),
+	} {
+		if strings.Contains(text, "\x1b") || strings.Contains(text, "two\n") || !strings.Contains(text, "docker://db/?[31mred") || !strings.Contains(text, "docker://db/two?lines") {
+			t.Errorf("%s: %q", name, text)
+		}
 	}
 }
 

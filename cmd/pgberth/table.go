@@ -9,7 +9,8 @@ type table struct {
 	rows  [][]string
 }
 
-func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+// add adds a line. Its cells stay on it, whatever they name.
+func (t *table) add(cells ...string) { t.rows = append(t.rows, printableAll(cells)) }
 
 func (t *table) String() string {
 	widths := make([]int, len(t.align))
