@@ -61,7 +61,7 @@ func (f *field) startPeers(t *testing.T) {
 	if err := os.Chmod(f.dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command("docker", "run", "--detach", "--network", "host", "--label", "pgberth.test="+strconv.Itoa(os.Getpid()),
+	out, err := exec.Command("docker", "run", "--detach", "--network", "host", "--label", "org.pgberth.test="+strconv.Itoa(os.Getpid()),
 		"--volume", f.src.SocketDir+":"+f.src.SocketDir, "--volume", f.dir+":"+f.dir, "pgberth/peers").CombinedOutput()
 	if err != nil {
 		t.Fatalf("start the peers: %v\n%s", err, out)

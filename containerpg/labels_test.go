@@ -26,10 +26,20 @@ func TestLabelled(t *testing.T) {
 	if out, err := exec.Command("docker", "kill", stopped).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if list, err := e.Labelled(t.Context(), project); err != nil || len(list) != 1 || list[0].Name != stopped {
+	if list, err := e.Labelled(t.Context(), project); err != nil || len(list) != 1 || list[0].Name != stopped || list[0].Err != nil {
 		t.Errorf("of a project: %+v, %v", list, err)
 	}
-	list, err := e.Labelled(t.Context(), "")
+	wrong := idle(map[string]string{"pgberth.backup": "true", "pgberth.keep": "7", labelProject: project})
+	list, err := e.Labelled(t.Context(), project)
+	if err != nil || len(list) != 2 {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	for _, l := range list {
+		if (l.Err != nil) != (l.Name == wrong) {
+			t.Errorf("%+v", l)
+		}
+	}
+	list, err = e.Labelled(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,8 +59,9 @@ func TestParseLabels(t *testing.T) {
 		{"pgberth.backup": "true", "pgberth.keep-daily": "x"},
 		{"pgberth.backup": "true", "pgberth.keep-dayly": "7"},
 		{"pgberth.backup": "true", "pgberth.keep-daily": "-1"},
+		{"pgberth.backup": "true", "pgberth.database": "shop"},
 	} {
-		if l, _, err := parseLabels(labels); err == nil || !strings.Contains(err.Error(), "label pgberth.") {
+		if l, _, err := parseLabels(labels); err == nil || !strings.Contains(err.Error(), "label ") {
 			t.Errorf("%v: %+v, %v", labels, l, err)
 		}
 	}

@@ -48,6 +48,25 @@ func TestDiscover(t *testing.T) {
 	}
 	run(0, "check", "--job", "containers")
 
+	// One with a label that is wrong, and one that is called as another job, fail alone.
+	odd := pgtest.Container(t, 17, pgtest.NoWait(), label("com.docker.compose.project", project), label("pgberth.backup", "true"), label("pgberth.keep-dayly", "7"))
+	double := pgtest.Container(t, 17, pgtest.NoWait(), label("com.docker.compose.project", project), label("pgberth.backup", "true"))
+	clash := filepath.Join(dir, "clash.yaml")
+	if err := os.WriteFile(clash, []byte(strings.Replace(text, "\n  host:", "\n  "+double.Container+":", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := pgtest.Status(t, pgtest.Pgberth(t, "nightly", "--summary", "--config", clash))
+	for _, want := range []string{odd.Container + `": label pgberth.keep-dayly: want`, double.Container + `" cannot be backed up: job ` + double.Container} {
+		if status != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("status %d, want %s\n%s%s", status, want, stdout, stderr)
+		}
+	}
+	for _, done := range []string{pg.Container + "/shop", double.Container + "/postgres"} {
+		if status, _, stderr := pgtest.Status(t, pgtest.Pgberth(t, "check", "--repo", filepath.Join(dir, filepath.Dir(done)), "--db", filepath.Base(done), "--max-age", "1h")); status != 0 {
+			t.Errorf("%s was not backed up: status %d, %s", done, status, stderr)
+		}
+	}
+
 	// One that is stopped is missed, and one that is gone leaves none: neither is silence.
 	pg.Kill(t)
 	if out := run(1, "nightly", "--job", "containers"); !strings.Contains(out, "docker start "+pg.Container) {

@@ -67,7 +67,7 @@ func discover(cmd *cobra.Command, c *cli, job *config.Job) (found []config.Found
 		return nil, err
 	}
 	for _, l := range list {
-		found = append(found, config.Found{Name: l.Name, Databases: l.Databases, Exclude: l.Exclude, Keep: l.Keep})
+		found = append(found, config.Found{Name: l.Name, Databases: l.Databases, Exclude: l.Exclude, Keep: l.Keep, Err: l.Err})
 	}
 	return found, nil
 }

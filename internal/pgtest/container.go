@@ -17,7 +17,7 @@ import (
 )
 
 // label marks a test's container with the process it belongs to.
-const label = "pgberth.test"
+const label = "org.pgberth.test"
 
 // spec is what the options of a container add up to.
 type spec struct {

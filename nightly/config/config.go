@@ -29,7 +29,7 @@ type Config struct {
 // A Job is the backup of one server. What is said of it at the top of the file holds for every job that does not say otherwise.
 type Job struct {
 	Name string
-	// Undiscovered is why the containers that the job stands for are not known.
+	// Undiscovered is why the containers that the job stands for are not known, or what its container asks for. The job fails.
 	Undiscovered error
 	section      string // of the file, if it is not called as the job
 

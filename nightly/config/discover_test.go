@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -47,6 +48,19 @@ func TestDiscover(t *testing.T) {
 		if err != nil || len(c.Jobs) != 2 || c.Jobs[0].Undiscovered != nil || c.Jobs[1].Undiscovered == nil {
 			t.Errorf("%+v, %v", c, err)
 		}
+	}
+	// So is it with one that asks for what cannot be had, or is called as another job.
+	c, err = read(text, find([]Found{{Name: "host"}, {Name: "odd", Err: errors.New("a label")}, {Name: "shop-db-1"}}, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := map[string]string{}
+	for _, j := range c.Jobs {
+		states[j.Name] = fmt.Sprint(j.Undiscovered)
+	}
+	double := `container "host" cannot be backed up: job host is called so too, and their backups would be taken for those of one; rename the job or the container`
+	if diff := cmp.Diff(map[string]string{"host": "<nil>", "odd": "a label", "shop-db-1": "<nil>", "containers": double}, states); diff != "" {
+		t.Error(diff)
 	}
 	two := find([]Found{{Name: "a"}, {Name: "b"}}, nil)
 	for want, text := range map[string]string{

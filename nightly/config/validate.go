@@ -40,6 +40,10 @@ func (l *loader) validate() {
 		seen.add("ping", l.config.Ping.URL.Reveal(), "the whole run")
 	}
 	for _, job := range l.config.Jobs {
+		seen := seen
+		if job.Undiscovered != nil {
+			seen = uses{} // it will use nothing
+		}
 		l.validateJob(job, func(key, format string, args ...any) {
 			l.problem(l.node(job, key), "jobs."+job.at()+"."+key, format, args...)
 		}, seen)
