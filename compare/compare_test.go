@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 
 	"github.com/pgberth/pgberth/compare"
@@ -301,6 +303,25 @@ func TestExtensionConfiguration(t *testing.T) {
 		server.Exec(t, to, step.change)
 		if diff := cmp.Diff(step.want, where(run(t, server.URL(from), server.URL(to), compare.Options{}))); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", step.change, diff)
+		}
+	}
+}
+
+// The name of a database may look like the end of a query, or like a comment in it.
+func TestOddName(t *testing.T) {
+	s := pgtest.Host(t)
+	plain, odd := s.CreateDB(t), pgtest.NewName("a")+";\n--b\n'\\c"
+	id := pgx.Identifier{odd}.Sanitize()
+	s.Exec(t, "postgres", "CREATE DATABASE "+id)
+	t.Cleanup(func() { s.DropDB(t, odd) })
+	for db, name := range map[string]string{plain: plain, odd: id} {
+		s.Exec(t, db, "CREATE TABLE games AS SELECT 1 AS id; COMMENT ON DATABASE "+name+" IS 'of games'")
+	}
+	s.Exec(t, odd, "COMMENT ON TABLE games IS 'all'")
+	for _, dbs := range [][2]string{{plain, odd}, {odd, plain}} {
+		report := run(t, s.URL(dbs[0]), s.URL(dbs[1]), compare.Options{})
+		if want := []string{"table public.games: comment"}; !slices.Equal(where(report), want) {
+			t.Errorf("%q: %v, want %v", dbs, where(report), want)
 		}
 	}
 }

@@ -56,6 +56,10 @@ func LargeObjectContents() string {
 // server is "". Their columns are the kind and the name of an object, perhaps
 // the parent it hangs on, and its aspects, as text.
 func (d Dialect) Statements(file string) ([]string, error) {
+	// The name of the database may hold anything, and is put in when the text has been split.
+	const database = "{{.Database}}"
+	name := d.Database
+	d.Database = database
 	sql, err := d.Render(file)
 	if err != nil {
 		return nil, err
@@ -65,7 +69,7 @@ func (d Dialect) Statements(file string) ([]string, error) {
 		lines := slices.DeleteFunc(strings.Split(statement, "\n"), func(line string) bool {
 			return strings.HasPrefix(line, "--") || strings.TrimSpace(line) == ""
 		})
-		list = append(list, strings.Join(lines, "\n"))
+		list = append(list, strings.ReplaceAll(strings.Join(lines, "\n"), database, name))
 	}
 	return list[:len(list)-1], nil // nothing follows the last semicolon
 }
