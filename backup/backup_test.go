@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -129,7 +130,10 @@ func TestDamage(t *testing.T) {
 		if e := last(pgberth(t, 20, "verify", "--repo", repo)); e.File != name || !strings.Contains(e.Message, made.ID) {
 			t.Errorf("%s: %+v", name, e)
 		}
-		pgberth(t, 20, "restore", made.ID, "--repo", repo, "--to", s.URL(db), "--identity", key)
+		e := last(pgberth(t, 20, "restore", made.ID, "--repo", repo, "--to", s.URL(db), "--identity", key))
+		if want := db + "/" + whole.ID + ", the newest good backup"; !strings.Contains(e.Message, db+"/"+made.ID) || !slices.Contains(e.Remedies, want) {
+			t.Errorf("%s: %+v, want %s", name, e, want)
+		}
 		if err := os.WriteFile(file, []byte(data), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -21,7 +21,7 @@ type event struct {
 	Code, Files                                                   int
 	Good                                                          bool
 	Rows                                                          int64
-	Copied, Present                                               []string
+	Copied, Present, Remedies                                     []string
 	Recipients                                                    []string
 	Warnings                                                      []struct{ Text string }
 }

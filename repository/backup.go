@@ -103,15 +103,15 @@ func (r *Repository) List(ctx context.Context, series Series) ([]*Backup, error)
 	return r.load(ctx, found.published)
 }
 
-// Newest returns the newest good backup of a series whose time has come, or nil. It reads no manifest of an older one.
-func (r *Repository) Newest(ctx context.Context, series Series) (*Backup, error) {
+// Newest returns the newest good backup of a series whose time has come, but for some IDs, or nil. It reads no manifest of an older one.
+func (r *Repository) Newest(ctx context.Context, series Series, but ...string) (*Backup, error) {
 	found, err := r.index(ctx, series)
 	if err != nil {
 		return nil, err
 	}
 	now := r.opts.Now()
 	for _, b := range slices.Backward(found.published) {
-		if b.IsFuture(now) {
+		if b.IsFuture(now) || slices.Contains(but, b.ID) {
 			continue
 		}
 		loaded, err := r.load(ctx, []*Backup{b})

@@ -66,6 +66,9 @@ func runCopy(cmd *cobra.Command, c *cli, repo, to *repoFlags, refs []string) err
 			options.Backups = append(options.Backups, b)
 		}
 		result, err = backup.Copy(ctx, options)
+		if len(options.Backups) == 1 && isDamage(err) {
+			err = besides(ctx, from, options.Backups[0], err) // the error names it
+		}
 		return err
 	})
 	if result != nil {

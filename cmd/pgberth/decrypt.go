@@ -14,6 +14,7 @@ import (
 	"github.com/pgberth/pgberth/archive"
 	"github.com/pgberth/pgberth/internal/human"
 	"github.com/pgberth/pgberth/progress"
+	"github.com/pgberth/pgberth/repository"
 )
 
 const decryptLong = `decrypt brings the stock archive back from an encrypted backup: a directory that
@@ -68,18 +69,27 @@ func runDecrypt(ctx context.Context, cmd *cobra.Command, c *cli, f *inputFlags, 
 			return err
 		}
 		defer func() { err = errors.Join(err, folder.Close()) }()
+		instead := func(err error) error {
+			if r, ok := folder.(repoFolder); ok && isDamage(err) {
+				return besides(ctx, r.repo, r.Backup, err)
+			}
+			return err
+		}
 		from, err := archive.OpenContents(ctx, folder, ids...)
 		if errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%s has no manifest, so it is no backup of pgberth: %w", name, archive.ErrNotArchive)
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return instead(fmt.Errorf("%s: %w", name, err))
 		}
 		if path, err = filepath.Abs(path); err != nil {
 			return err
 		}
 		d = decrypted{From: name, Path: path, Files: len(from.Manifest.Files), Bytes: from.Manifest.Size()}
-		return archive.Extract(ctx, from, path)
+		if err = archive.Extract(ctx, from, path); isDamage(err) {
+			err = fmt.Errorf("%s: %w", name, err)
+		}
+		return instead(err)
 	})
 	if err != nil {
 		return err
@@ -110,13 +120,13 @@ func (f *inputFlags) folder(ctx context.Context, cmd *cobra.Command, arg string,
 	if err != nil {
 		return nil, "", err
 	}
-	return repoFolder{b, repo.Close}, repo.String() + "/" + b.String(), nil
+	return repoFolder{b, repo}, repo.String() + "/" + b.String(), nil
 }
 
 // repoFolder closes the repository with the backup.
 type repoFolder struct {
-	archive.Folder
-	done func() error
+	*repository.Backup
+	repo *repository.Repository
 }
 
-func (r repoFolder) Close() error { return errors.Join(r.Folder.Close(), r.done()) }
+func (r repoFolder) Close() error { return errors.Join(r.Backup.Close(), r.repo.Close()) }

@@ -41,8 +41,9 @@ func (f *inputFlags) isPath(arg string) bool {
 // A stored is an archive that was opened, and what it is called.
 type stored struct {
 	archive.Archive
-	name string
-	done func() error
+	name    string
+	done    func() error
+	damaged func(context.Context, error) error // what an error in reading it is to the user; nil: itself
 }
 
 func (s *stored) Close() error { return errors.Join(s.Archive.Close(), s.done()) }
@@ -60,7 +61,7 @@ func (f *inputFlags) open(ctx context.Context, cmd *cobra.Command, arg string, r
 		if err != nil {
 			return nil, err
 		}
-		return &stored{a, arg, nothing}, nil
+		return &stored{Archive: a, name: arg, done: nothing}, nil
 	}
 	repo, b, err := f.find(ctx, cmd, arg, reporter)
 	if err != nil {
@@ -68,9 +69,9 @@ func (f *inputFlags) open(ctx context.Context, cmd *cobra.Command, arg string, r
 	}
 	a, err := openBackup(ctx, cmd, b, ids)
 	if err != nil {
-		return nil, errors.Join(err, repo.Close())
+		return nil, errors.Join(damagedBackup(ctx, repo, b, err), repo.Close())
 	}
-	return &stored{a, repo.String() + "/" + b.String(), repo.Close}, nil
+	return &stored{a, repo.String() + "/" + b.String(), repo.Close, func(ctx context.Context, err error) error { return damagedBackup(ctx, repo, b, err) }}, nil
 }
 
 // find opens the repository and finds the backup that an argument means. The caller closes the repository.
@@ -81,15 +82,28 @@ func (f *inputFlags) find(ctx context.Context, cmd *cobra.Command, ref string, r
 	}
 	b, err := repo.Find(ctx, ref)
 	if err == nil && b.Err != nil {
-		err = fmt.Errorf("%s: %w", b, b.Err)
-		if good, _ := repo.Newest(ctx, b.Series); good != nil { // that it cannot be known now is not what is wrong
-			err = &damagedError{err, good.String()}
-		}
+		err = besides(ctx, repo, b, fmt.Errorf("%s: %w", b, b.Err))
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, repo.Close())
 	}
 	return repo, b, nil
+}
+
+// damagedBackup names the backup in which damage was found, and what to use in its place.
+func damagedBackup(ctx context.Context, repo *repository.Repository, b *repository.Backup, err error) error {
+	if !isDamage(err) {
+		return err
+	}
+	return besides(ctx, repo, b, fmt.Errorf("%s: %w", b, err))
+}
+
+// besides adds the newest good backup besides one that is damaged.
+func besides(ctx context.Context, repo *repository.Repository, b *repository.Backup, err error) error {
+	if good, _ := repo.Newest(ctx, b.Series, b.ID); good != nil { // that it cannot be known now is not what is wrong
+		return &damagedError{err, good.String()}
+	}
+	return err
 }
 
 // A damagedError is about a backup that cannot be used, where there is another.
@@ -144,7 +158,7 @@ func (f *inputFlags) openInput(ctx context.Context, cmd *cobra.Command, c *cli, 
 	if isFile {
 		if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
 			a, err := archive.OpenFile(file)
-			return atRest{&stored{a, arg, nothing}}, arg, plainSQL(cmd, err)
+			return atRest{&stored{Archive: a, name: arg, done: nothing}}, arg, plainSQL(cmd, err)
 		}
 	}
 	var pipe io.Reader = c.stdin
@@ -168,5 +182,9 @@ type atRest struct{ *stored }
 func (a atRest) database() string { return a.TOC().DatabaseName() }
 
 func (a atRest) restore(ctx context.Context, options restore.ArchiveOptions) (*restore.Result, error) {
-	return restore.FromArchive(ctx, a.Archive, options)
+	done, err := restore.FromArchive(ctx, a.Archive, options)
+	if a.damaged != nil {
+		err = a.damaged(ctx, err)
+	}
+	return done, err
 }
