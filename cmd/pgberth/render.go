@@ -146,7 +146,7 @@ func warningText(e progress.Warning) string {
 	}
 	text += printableText(e.Text)
 	if e.Remedy != "" {
-		text += "\n  try: " + e.Remedy
+		text += "\n  try: " + printableText(e.Remedy)
 	}
 	return text
 }
