@@ -235,6 +235,26 @@ func TestLocked(t *testing.T) {
 	assertWhole(t, path)
 }
 
+// What a full disk does to large objects is said once.
+func TestNoSpaceForLargeObjects(t *testing.T) {
+	s := pgtest.Host(t)
+	db := s.CreateDB(t)
+	s.Exec(t, db, `SELECT lo_from_bytea(4711, pg_catalog.decode(pg_catalog.repeat('00', 12000000), 'hex'))`)
+	for _, format := range []string{"directory", "custom"} {
+		dir := t.TempDir()
+		cmd := pgtest.Pgberth(t, "dump", "--from", s.URL(db), "--file", filepath.Join(dir, "backup"), "--format", format, "--compress", "none")
+		cmd.Args = append([]string{"sh", "-c", `ulimit -f 8000; exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
+		cmd.Path = "/bin/sh"
+		status, last := follow(t, cmd, ignore)
+		if status != 1 || strings.Count(last.Message, "file too large") != 1 || !strings.Contains(last.Message, "large object 4711") {
+			t.Errorf("%s: status %d, %s", format, status, last.Message)
+		}
+		if names := left(t, dir); len(names) > 0 {
+			t.Errorf("%s: left: %v", format, names)
+		}
+	}
+}
+
 // A disk that runs full ends the run, which names the path and leaves nothing.
 func TestNoSpace(t *testing.T) {
 	s := pgtest.Host(t)

@@ -283,7 +283,9 @@ func (w *writer) largeObjects(ctx context.Context, create func(*archive.Entry) (
 		return lw.Add(oid, bufio.NewReader(data))
 	})
 	if lw != nil {
-		err = errors.Join(err, lw.Close())
+		if closeErr := lw.Close(); err == nil { // after another failure it says the same
+			err = closeErr
+		}
 	}
 	return err
 }
