@@ -51,6 +51,17 @@ func (s *Snapshot) who() string {
 	return fmt.Sprintf("role %s (put in the place of %s by ALTER DATABASE or ALTER ROLE ... SET role)", s.role, s.user)
 }
 
+// asAnother is the advice to connect as a role that may, which is of no use where a setting replaces whoever logs in.
+func (s *Snapshot) asAnother(advice string) string {
+	switch {
+	case s.role == s.user:
+		return advice
+	case s.endpoint.Via != "": // the environment says nothing of servers in containers
+		return "ALTER DATABASE or ALTER ROLE ... RESET role to stay role " + s.user
+	}
+	return "set PGOPTIONS='-c role=none' to stay role " + s.user
+}
+
 // errMoved says that a table was truncated or rewritten between the snapshot
 // and the lock on it, so that the snapshot would see it empty.
 var errMoved = errors.New("a table was truncated or rewritten while the snapshot was taken")
@@ -265,10 +276,10 @@ WHERE NOT pg_catalog.current_setting('lo_compat_privileges')::boolean
 	switch {
 	case count == 1:
 		f.Problem(fmt.Sprintf("large object %d", first), s.who()+" may not read it",
-			fmt.Sprintf("GRANT SELECT ON LARGE OBJECT %d TO %s, or connect as its owner or a superuser", first, catalog.Quote(role)))
+			fmt.Sprintf("GRANT SELECT ON LARGE OBJECT %d TO %s, or %s", first, catalog.Quote(role), s.asAnother("connect as its owner or a superuser")))
 	case count > 1:
 		f.Problem("large objects", fmt.Sprintf("%s may not read %d of them, such as %d", s.who(), count, first),
-			"connect as their owner or a superuser, or GRANT SELECT ON LARGE OBJECT on each")
+			s.asAnother("connect as their owner or a superuser")+", or GRANT SELECT ON LARGE OBJECT on each")
 	}
 	return nil
 }
@@ -280,17 +291,17 @@ func (s *Snapshot) check(tables []*catalog.Table, wantsSequence func(name string
 		switch {
 		case !t.Readable:
 			f.Problem("table "+t.QualifiedName(), s.who()+" may not read it",
-				fmt.Sprintf("GRANT SELECT ON %s TO %s, connect as the owner or a superuser, or leave it out with --exclude-table",
-					catalog.QuoteQualified(t.Schema, t.Name), catalog.Quote(role)))
+				fmt.Sprintf("GRANT SELECT ON %s TO %s, %s, or leave it out with --exclude-table",
+					catalog.QuoteQualified(t.Schema, t.Name), catalog.Quote(role), s.asAnother("connect as the owner or a superuser")))
 		case t.RowSecurity:
 			f.Problem("table "+t.QualifiedName(), "row security would hide rows of it from "+s.who(),
-				"connect as a superuser or a role with BYPASSRLS")
+				s.asAnother("connect as a superuser or a role with BYPASSRLS"))
 		}
 	}
 	for _, name := range s.Unreadable {
 		if wantsSequence(name) {
 			f.Problem("sequence "+name, s.who()+" may not read it",
-				"GRANT SELECT on it, connect as its owner or a superuser, or leave it out with --exclude-table")
+				"GRANT SELECT on it, "+s.asAnother("connect as its owner or a superuser")+", or leave it out with --exclude-table")
 		}
 	}
 	return f

@@ -92,7 +92,14 @@ func TestSetRole(t *testing.T) {
 	t.Cleanup(func() { src.DropDB(t, copied) })
 	src.Exec(t, db, fmt.Sprintf(`CREATE TABLE t AS SELECT 1 AS id; ALTER DATABASE %s SET role = '%s'`, db, owner))
 	args := []string{"migrate", "--from", src.URL(db), "--to", src.URL(copied)}
-	refused(t, command(t, args...), 1, "table public.t", "role "+owner+" (put in the place of postgres by ALTER DATABASE or ALTER ROLE ... SET role) may not read it")
+	e := refused(t, command(t, args...), 1, "table public.t", "role "+owner+" (put in the place of postgres by ALTER DATABASE or ALTER ROLE ... SET role) may not read it")
+	if text := e.text(); strings.Count(text, "permission denied") != 1 || strings.Contains(text, "superuser") || !strings.Contains(text, "set PGOPTIONS='-c role=none' to stay role postgres") {
+		t.Errorf("what is wrong is said once, with what helps: %s", text)
+	}
+	stayed := command(t, args...)
+	stayed.cmd.Env = append(stayed.cmd.Environ(), "PGOPTIONS=-c role=none")
+	stayed.must()
+	src.DropDB(t, copied)
 	conn := src.Connect(t, "postgres")
 	if _, err := conn.Exec(t.Context(), "GRANT pg_read_all_data TO "+owner); err != nil {
 		t.Fatal(err)

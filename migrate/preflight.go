@@ -3,6 +3,7 @@ package migrate
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -76,6 +77,10 @@ func (m *migration) readSchema(ctx context.Context) error {
 		return err
 	}
 	m.merge(unreadable) // pg_dump tells of the first of them only
+	var all interface{ Unwrap() []error }
+	if errors.As(err, &all) {
+		err = all.Unwrap()[0] // other clients say the same
+	}
 	m.findings.Problem("pg_dump", err.Error(), "mend the other problems first")
 	return nil
 }
