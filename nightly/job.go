@@ -264,11 +264,15 @@ func (r *run) hookEnv(phase string) []string {
 	for _, f := range r.report.Failures {
 		errs = append(errs, f.Text)
 	}
+	status, exit := r.report.Status.String(), strconv.Itoa(int(r.report.Status))
+	if phase == "before" {
+		status, exit = "", "" // nothing is done yet
+	}
 	return []string{
 		"PGBERTH_HOOK_JOB=" + r.job.Name,
 		"PGBERTH_HOOK_PHASE=" + phase,
-		"PGBERTH_HOOK_STATUS=" + r.report.Status.String(),
-		"PGBERTH_HOOK_EXIT_STATUS=" + strconv.Itoa(int(r.report.Status)),
+		"PGBERTH_HOOK_STATUS=" + status,
+		"PGBERTH_HOOK_EXIT_STATUS=" + exit,
 		"PGBERTH_HOOK_ERROR=" + strings.Join(errs, "\n"),
 		"PGBERTH_HOOK_REPOSITORY=" + r.repo.String(),
 		"PGBERTH_HOOK_BACKUPS=" + strings.Join(made, "\n"),

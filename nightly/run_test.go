@@ -161,7 +161,7 @@ func TestHooks(t *testing.T) {
 		}
 		return string(text)
 	}
-	s.expect(nightly.Done, s.config([]string{db}, "hooks: {before: [['true'], [test, -d, /]], "+after+"}"))
+	s.expect(nightly.Done, s.config([]string{db}, "hooks: {before: [['true'], [sh, -c, 'test -z \"$$PGBERTH_HOOK_STATUS$$PGBERTH_HOOK_EXIT_STATUS\"']], "+after+"}"))
 	id := s.backups(db)[0]
 	want := "PGBERTH_HOOK_BACKUPS=" + db + "/" + id + "\nPGBERTH_HOOK_ERROR=\nPGBERTH_HOOK_EXIT_STATUS=0\nPGBERTH_HOOK_FAILED=\nPGBERTH_HOOK_JOB=one\n" +
 		"PGBERTH_HOOK_PHASE=after\nPGBERTH_HOOK_REPOSITORY=" + s.repo() + "\nPGBERTH_HOOK_STATUS=done\n"
@@ -377,7 +377,7 @@ func TestCheckAndPlan(t *testing.T) {
 	if got := s.backups(db); !slices.Equal(got, []string{id}) {
 		t.Errorf("after a plan: %v", got)
 	}
-	check(db + " the newest good backup, " + db + "/" + id + ", is 30h0m0s old; 26h0m0s are allowed")
+	check(db + " the newest good backup, " + db + "/" + id + ", is 30h00m old; 26h00m are allowed")
 }
 
 // TestProbe sees that all problems are found at once, and that nothing is left.

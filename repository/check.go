@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/pgberth/pgberth/internal/human"
 )
 
 // CheckOptions say what the newest backup of every series must be.
@@ -70,7 +72,7 @@ func status(s Series, backups []*Backup, now time.Time, o CheckOptions) *Status 
 	}
 	st.Age = max(0, now.Sub(st.Newest.Time))
 	if o.MaxAge > 0 && st.Age > o.MaxAge {
-		problem("the newest good backup, %s, is %s old; %s are allowed", st.Newest, st.Age.Round(time.Minute), o.MaxAge)
+		problem("the newest good backup, %s, is %s old; %s are allowed", st.Newest, human.Duration(st.Age), human.Duration(o.MaxAge))
 	}
 	if !s.IsOwn() && st.Newest.Size < o.MinSize {
 		problem("the newest good backup, %s, has %d bytes; %d are wanted", st.Newest, st.Newest.Size, o.MinSize)
