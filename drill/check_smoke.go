@@ -3,6 +3,7 @@ package drill
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,12 +13,22 @@ import (
 )
 
 // checkSmoke reads, as the application's role, a row of everything that the role may read: tables and views.
-func (d *drill) checkSmoke(ctx context.Context, _ *pgx.Conn) error {
+func (d *drill) checkSmoke(ctx context.Context, super *pgx.Conn) error {
 	if d.SmokeAs == "" {
 		return nil
 	}
 	return d.timed("smoke", "The application's role "+d.SmokeAs+" can read", func(c *Check) error {
 		c.Expected = "at least one table, and all that it may read"
+		if d.SmokeIfThere {
+			known, err := d.knowsRole(ctx, super, d.SmokeAs)
+			if err != nil {
+				return err
+			}
+			if !known {
+				c.skip("no role " + d.SmokeAs + " in this backup")
+				return nil
+			}
+		}
 		conn, err := d.connect(ctx, d.database)
 		if err != nil {
 			return err
@@ -64,6 +75,15 @@ WHERE c.relkind IN ('r', 'p', 'v') AND n.nspname !~ '^pg_' AND n.nspname <> 'inf
 		}
 		return nil
 	})
+}
+
+// knowsRole reports whether a role was restored, or ought to have been.
+func (d *drill) knowsRole(ctx context.Context, super *pgx.Conn, name string) (known bool, err error) {
+	if m := d.source.manifest(); m != nil && slices.ContainsFunc(m.Roles, func(r archive.ManifestRole) bool { return r.Name == name }) {
+		return true, nil
+	}
+	err = super.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1)", name).Scan(&known)
+	return known, err
 }
 
 // checkBtrees has amcheck hold every B-tree against its table. It comes last, since it adds an extension.

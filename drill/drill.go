@@ -33,9 +33,11 @@ type Options struct {
 
 	Assertions []Assertion
 	SmokeAs    string // role of the application, which must be able to read
-	Amcheck    bool
-	RTO, RPO   time.Duration // targets; 0 is none
-	Jobs       int           // parallel workers; 0 chooses by the machine
+	// SmokeIfThere skips that for a backup which does not know the role.
+	SmokeIfThere bool
+	Amcheck      bool
+	RTO, RPO     time.Duration // targets; 0 is none
+	Jobs         int           // parallel workers; 0 chooses by the machine
 	// KeepOnFailure leaves the server of a drill that did not pass where it is.
 	KeepOnFailure bool
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,8 +26,9 @@ own snapshot: objects, owners, privileges, sequences, extensions, every row;
 measures how long the recovery took and how old the data is; and removes all it
 made. Publications and subscriptions are not restored, event triggers disabled.
 
-A BACKUP is its ID, latest, or DB/latest; without --repo it is the path of an
-archive. Reports are kept in the repository, or in the directory --report names.
+A BACKUP is its ID, DB/latest, or latest for that of every database, as with --all;
+without --repo it is the path of an archive. Reports are kept in the repository,
+or in the directory --report names. Of several drills the worst gives the status.
 
 The exit status is 0 if the backup passed, 21 if it was rejected, and 22 if the
 drill could not be run, which says nothing about the backup.`
@@ -101,6 +101,10 @@ func (f *drillFlags) validate() error {
 		return errors.New("--all drills the newest backup of every database; give it, or backups")
 	case f.all && f.repo == "":
 		return errors.New("--all needs a repository: give --repo, or set PGBERTH_REPO")
+	case f.server.value == "local" && f.image != "":
+		return errors.New("--image is of a container, and --server local makes none; leave one of them out")
+	case f.repo == "" && slices.Contains(f.refs, repository.Latest) && !exists(repository.Latest):
+		return errors.New("latest is a backup in a repository: give --repo, or set PGBERTH_REPO")
 	case len(f.refs) == 0 && !f.all && f.repo != "":
 		f.refs = []string{repository.Latest}
 	case len(f.refs) == 0 && !f.all:
@@ -112,6 +116,11 @@ func (f *drillFlags) validate() error {
 		}
 	}
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // runReap removes what dead drills have left. Where no engine answers there are no containers to remove.
@@ -168,7 +177,7 @@ func runDrill(cmd *cobra.Command, c *cli, f *drillFlags) error {
 	})
 	status := exitCode(cmd.Context(), err)
 	for _, r := range reports {
-		status = cmp.Or(status, drillStatus(r))
+		status = worstDrill(status, drillStatus(r))
 		err = errors.Join(err, c.printDrill(r))
 	}
 	f.tell(cmd.Context(), progress.Discard, func(m ping.Check) error {
@@ -215,6 +224,7 @@ type driller struct {
 	reporter   progress.Reporter
 	resolver   *resolver
 	repo       *repository.Repository // or nil
+	several    bool                   // databases are drilled, one by one, and the role of --smoke-as need not be in each
 	history    []*drill.Stored        // the chain that new reports carry on: the repository's, if there is one
 	written    []*drill.Stored        // those in the directory of --report
 }
@@ -231,6 +241,7 @@ func (d *driller) drillAll(ctx context.Context) ([]*drill.Report, error) {
 	if err := d.readHistory(ctx); err != nil {
 		return nil, err
 	}
+	d.several = d.several || len(backups) > 1
 	var reports []*drill.Report
 	before := d.history
 	for _, b := range backups {
@@ -243,6 +254,7 @@ func (d *driller) drillAll(ctx context.Context) ([]*drill.Report, error) {
 			return reports, err
 		}
 	}
+	d.warnUnknownRole(reports)
 	if d.flags.junit != "" {
 		if err := drill.WriteJUnit(d.flags.junit, reports); err != nil {
 			return reports, fmt.Errorf("--junit: %w", err)
@@ -254,6 +266,21 @@ func (d *driller) drillAll(ctx context.Context) ([]*drill.Report, error) {
 		}
 	}
 	return reports, nil
+}
+
+// warnUnknownRole tells of a role that no backup has: it may be misspelt.
+func (d *driller) warnUnknownRole(reports []*drill.Report) {
+	skipped := 0
+	for _, r := range reports {
+		for _, c := range r.Checks {
+			if c.Name == "smoke" && c.Status == drill.Skipped {
+				skipped++
+			}
+		}
+	}
+	if skipped > 1 && skipped == len(reports) {
+		d.reporter.Report(progress.Warning{Object: "--smoke-as " + d.flags.smokeAs, Text: "no backup that was drilled has that role, so nothing was read as it"})
+	}
 }
 
 // backups finds what is to be drilled.
@@ -268,20 +295,9 @@ func (d *driller) backups(ctx context.Context) ([]drill.Backup, error) {
 		}
 		return list, nil
 	}
-	refs := d.flags.refs
-	if d.flags.all {
-		series, err := d.repo.Series(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, s := range series {
-			if !s.IsOwn() {
-				refs = append(refs, s.Name()+"/"+repository.Latest)
-			}
-		}
-		if len(refs) == 0 {
-			return nil, fmt.Errorf("%s has no backups: %w", d.repo, repository.ErrNotFound)
-		}
+	refs, err := d.refs(ctx)
+	if err != nil {
+		return nil, err
 	}
 	var list []drill.Backup
 	for _, ref := range refs {
@@ -293,6 +309,34 @@ func (d *driller) backups(ctx context.Context) ([]drill.Backup, error) {
 			Fetch: strings.HasPrefix(d.repo.String(), "s3://")})
 	}
 	return list, nil
+}
+
+// refs are the backups that are asked for. The latest is that of every database.
+func (d *driller) refs(ctx context.Context) ([]string, error) {
+	wanted := d.flags.refs
+	if d.flags.all {
+		wanted = []string{repository.Latest}
+	}
+	var refs []string
+	for _, ref := range wanted {
+		if ref != repository.Latest {
+			refs = append(refs, ref)
+			continue
+		}
+		series, err := d.repo.Series(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range series {
+			if !s.IsOwn() {
+				refs = append(refs, s.Name()+"/"+repository.Latest)
+			}
+		}
+	}
+	if len(refs) == 0 {
+		return nil, fmt.Errorf("%s has no backups: %w", d.repo, repository.ErrNotFound)
+	}
+	return refs, nil
 }
 
 // readHistory reads the reports there are.
@@ -318,7 +362,7 @@ func (d *driller) drill(ctx context.Context, b drill.Backup) (*drill.Report, err
 	}
 	f := d.flags
 	r, err := drill.Run(ctx, drill.Options{
-		Backup: b, Server: d.server(), Assertions: d.assertions, SmokeAs: f.smokeAs, Amcheck: f.amcheck,
+		Backup: b, Server: d.server(), Assertions: d.assertions, SmokeAs: f.smokeAs, SmokeIfThere: d.several, Amcheck: f.amcheck,
 		RTO: time.Duration(f.rto), RPO: time.Duration(f.rpo), Jobs: int(f.jobs), KeepOnFailure: f.keep,
 		Tool: "pgberth " + version(), Host: host, History: d.history, Reporter: d.reporter,
 	})
@@ -381,6 +425,15 @@ func drillStatus(r *drill.Report) int {
 	return exitDrillNotRun
 }
 
+// worstDrill is the status of several drills: that of a backup that was rejected, else that of one that could not be
+// drilled. What ended the command comes before both.
+func worstDrill(status, next int) int {
+	if status == exitDone || status == exitDrillNotRun && next != exitDone {
+		return next
+	}
+	return status
+}
+
 func (c *cli) printDrill(r *drill.Report) error {
 	if c.json {
 		return writeJSON(c.stdout, "drill", r)
@@ -400,7 +453,7 @@ func drillText(r *drill.Report) string {
 			continue
 		}
 		for _, problem := range c.Problems {
-			t.add(string(c.Status), printable(problem))
+			t.add(string(c.Status), printable(c.Name+": "+problem))
 		}
 		if c.More > 0 {
 			t.add("", "and "+count(c.More, "more problem"))

@@ -118,6 +118,8 @@ func (l *loader) validateDrill(job *Job, wrong func(key, format string, args ...
 	switch {
 	case d.Server != "" && d.Server != "docker" && d.Server != "local":
 		wrong("drill.server", "want docker or local")
+	case d.Server == "local" && d.Image != "":
+		wrong("drill.image", "is of a container, and server: local makes none; leave one of them out")
 	case d.When != DrillNever && len(job.EncryptTo) > 0 && d.Identity == "":
 		wrong("drill", "backups are encrypted, so a drill needs identity_file, the secret key; on a host that must not have it, run pgberth drill elsewhere")
 	}
