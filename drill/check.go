@@ -85,8 +85,8 @@ func (d *drill) check(ctx context.Context) error {
 
 // blameCheck is for an error that kept a check from being made. It says nothing about the backup.
 func (d *drill) blameCheck(ctx context.Context, err error) error {
-	if ctx.Err() == nil && d.server != nil {
-		err = errors.Join(d.server.Alive(ctx), err)
+	if ctx.Err() == nil && brokeOff(err) {
+		err = errors.Join(d.lastWords(ctx), err)
 	}
 	return infrastructure(fmt.Errorf("check the restored database: %w", err))
 }
@@ -116,10 +116,10 @@ func inSnapshot(ctx context.Context, conn *pgx.Conn, do func() error) error {
 	return rollback
 }
 
-// sqlError is what a server says, for a report.
+// sqlError is what a server says of a statement, for a report.
 func sqlError(err error) (string, bool) {
 	server, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok {
+	if !ok || endsSession(server) {
 		return "", false
 	}
 	return fmt.Sprintf("%s (%s)", server.Message, server.Code), true

@@ -81,6 +81,7 @@ type drill struct {
 
 	source   *source
 	server   Server
+	identity string // of the server; see identify
 	restored *restore.Result
 	database string
 }

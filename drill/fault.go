@@ -3,16 +3,20 @@ package drill
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgberth/pgberth/archive"
 	"github.com/pgberth/pgberth/internal/preflight"
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 // errRejected ends a drill whose backup has failed a check that all others stand on.
@@ -36,8 +40,8 @@ func isInfrastructure(err error) bool {
 	return is
 }
 
-// blame marks an error that is not the backup's fault: one of the server's own troubles, of the connection to
-// it, of a disk, of what the server lacks.
+// blame marks an error that is not the backup's fault. The backup's are only its own damage, and what a server says that
+// is, before and after, the very one that the drill has made: when it dies, sessions end with any error at all.
 func (d *drill) blame(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return infrastructure(err)
@@ -45,31 +49,59 @@ func (d *drill) blame(ctx context.Context, err error) error {
 	if aliveErr := d.server.Alive(ctx); aliveErr != nil {
 		return infrastructure(errors.Join(aliveErr, err))
 	}
-	if !isTrouble(err) {
-		return err
+	if isTrouble(err) {
+		if brokeOff(err) {
+			err = errors.Join(d.lastWords(ctx), err)
+		}
+		return infrastructure(err)
 	}
-	if _, answered := errors.AsType[*pgconn.PgError](err); !answered {
-		err = errors.Join(d.lastWords(ctx), err)
+	if sameErr := d.sameServer(ctx); sameErr != nil {
+		return infrastructure(errors.Join(d.lastWords(ctx), err, sameErr))
 	}
-	return infrastructure(err)
+	return err
 }
 
-// lastWords waits a moment for the end of a server whose connections broke: it says why.
+// lastWords waits a moment for the end of a server whose connections broke: it says why. The engine is the last to notice.
 func (d *drill) lastWords(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
+		if err := d.server.Alive(ctx); err != nil && ctx.Err() == nil {
+			return err
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if err := d.server.Alive(ctx); err != nil && ctx.Err() == nil {
-				return err
-			}
 		}
 	}
+}
+
+// sameServer returns nil if the server answers and is the one that the drill has made, never started again.
+func (d *drill) sameServer(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	conn, err := d.connect(ctx, "postgres")
+	if err != nil {
+		return fmt.Errorf("ask the server whether it lives: %w", err)
+	}
+	defer session.HangUp(ctx, conn)
+	identity, err := identify(ctx, conn)
+	if err != nil {
+		return fmt.Errorf("ask the server whether it lives: %w", err)
+	}
+	if identity != d.identity {
+		return errors.New("the server was started again while the drill ran")
+	}
+	return nil
+}
+
+// identify tells a server, and one start of it, from all others.
+func identify(ctx context.Context, conn *pgx.Conn) (identity string, err error) {
+	return identity, conn.QueryRow(ctx, `
+SELECT pg_catalog.concat_ws(' ', system_identifier, pg_catalog.pg_postmaster_start_time()) FROM pg_catalog.pg_control_system()`).Scan(&identity)
 }
 
 // isTrouble recognizes errors of machines and connections.
@@ -79,13 +111,33 @@ func isTrouble(err error) bool {
 	}
 	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch server.Code[:2] {
-		case "53", "57", "58": // resources are insufficient, an operator intervened, the system failed
+		case "08", "53", "57", "58": // a connection broke, resources are insufficient, an operator intervened, the system failed
 			return true
 		}
 		return false
 	}
 	if _, ok := errors.AsType[*preflight.Error](err); ok {
 		return true // such as an extension that the image lacks
+	}
+	if _, ok := errors.AsType[*os.PathError](err); ok {
+		return true
+	}
+	return brokeOff(err)
+}
+
+// endsSession recognizes what a server says to a session that it ends, or cannot serve, whatever was asked.
+func endsSession(err *pgconn.PgError) bool {
+	switch err.Code {
+	case "57P01", "57P02", "57P03": // it is shut down, has crashed, is starting
+		return true
+	}
+	return strings.HasPrefix(err.Code, "08") || strings.HasPrefix(err.Code, "53")
+}
+
+// brokeOff recognizes a connection that is no more, or could not be made.
+func brokeOff(err error) bool {
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return endsSession(server) && !strings.HasPrefix(server.Code, "53")
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return true
@@ -96,10 +148,8 @@ func isTrouble(err error) bool {
 	if _, ok := errors.AsType[syscall.Errno](err); ok {
 		return true
 	}
-	if _, ok := errors.AsType[*os.PathError](err); ok {
-		return true
-	}
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
+	return pgconn.SafeToRetry(err) || // nothing was sent: the connection was closed before
+		errors.Is(err, session.ErrUnreachable) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }
 
 // isDamage recognizes what is wrong with the backup itself.

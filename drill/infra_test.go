@@ -7,13 +7,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/pgberth/pgberth/containerpg"
 	"github.com/pgberth/pgberth/drill"
 	"github.com/pgberth/pgberth/internal/pgtest"
+	"github.com/pgberth/pgberth/progress"
 )
 
 // notRun checks that a drill said nothing about the backup, and why.
@@ -81,6 +84,10 @@ func TestInContainer(t *testing.T) {
 		notRun(t, r, "its container is gone")
 		left(t, server)
 	})
+	t.Run("killed while it restores", func(t *testing.T) {
+		t.Parallel()
+		killedWhileRestoring(t, o)
+	})
 	t.Run("no image", func(t *testing.T) {
 		t.Parallel()
 		o := o
@@ -105,6 +112,86 @@ func TestInContainer(t *testing.T) {
 		notRun(t, run(t, o), "No space left on device")
 	})
 }
+
+// killedWhileRestoring kills the container when a drill reports an event: the first of each kind and phase, so many of them.
+func killedWhileRestoring(t *testing.T, o drill.Options) {
+	o.SmokeAs = ""
+	kinds := recorded(t, o)
+	if len(kinds) < 8 {
+		t.Fatalf("there are too few events: %v", kinds)
+	}
+	step := 1
+	if !pgtest.Soak() {
+		step = len(kinds) - 1 // one of each kind of end
+	}
+	for i := 0; i < len(kinds); i += step {
+		kill := []string{"docker", "kill"}
+		if i%2 == 1 {
+			kill = []string{"docker", "rm", "--force", "--volumes"}
+		}
+		var server drill.Server
+		o, start := o, o.Server
+		o.Server = func(ctx context.Context, want drill.ServerSpec) (_ drill.Server, err error) {
+			server, err = start(ctx, want)
+			return server, err
+		}
+		var once sync.Once
+		o.Reporter = reporterFunc(func(e progress.Event) {
+			if kindOf(e) == kinds[i] {
+				once.Do(func() {
+					if out, err := exec.Command(kill[0], append(kill[1:], drill.ContainerID(server))...).CombinedOutput(); err != nil {
+						t.Errorf("%v: %v\n%s", kill, err, out)
+					}
+				})
+			}
+		})
+		if r := run(t, o); r.Verdict != drill.NotRun {
+			t.Errorf("%s at %s: %s, %q", kill[1], kinds[i], r.Verdict, r.Reason)
+		}
+		left(t, server)
+	}
+}
+
+// recorded lists the kinds of events that a drill reports between the start of its server and the end of its restore.
+func recorded(t *testing.T, o drill.Options) []string {
+	t.Helper()
+	var mu sync.Mutex
+	var kinds []string
+	begun, ended := false, false
+	o.Reporter = reporterFunc(func(e progress.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		kind := kindOf(e)
+		ended = ended || kind == kindOf(progress.PhaseStart{Phase: drill.PhaseChecks})
+		if begun && !ended && kind != "" && !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
+		}
+		begun = begun || kind == kindOf(progress.PhaseEnd{Phase: drill.PhaseStart})
+	})
+	if r := run(t, o); r.Verdict != drill.Passed {
+		t.Fatalf("%s %s", r.Verdict, r.Reason)
+	}
+	return kinds
+}
+
+// kindOf names what an event is about, "" if it is none of the restore's steps.
+func kindOf(e progress.Event) string {
+	switch e := e.(type) {
+	case progress.PhaseStart:
+		return "the start of " + e.Phase
+	case progress.PhaseEnd:
+		return "the end of " + e.Phase
+	case progress.UnitStart:
+		return "a beginning in " + e.Phase
+	case progress.UnitEnd:
+		return "an end in " + e.Phase
+	}
+	return ""
+}
+
+type reporterFunc func(progress.Event)
+
+func (f reporterFunc) Report(e progress.Event) { f(e) }
 
 // roomy claims to have room.
 type roomy struct{ drill.Server }

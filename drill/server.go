@@ -72,6 +72,9 @@ func (d *drill) describeServer(ctx context.Context) error {
 		return infrastructure(err)
 	}
 	defer session.HangUp(ctx, conn)
+	if d.identity, err = identify(ctx, conn); err != nil {
+		return infrastructure(err)
+	}
 	info := &d.report.Server
 	if err := conn.QueryRow(ctx, `
 SELECT pg_catalog.current_setting('server_version'), system_identifier::text FROM pg_catalog.pg_control_system()`).

@@ -180,5 +180,14 @@ func ConnectError(err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s: %w", strings.Join(lines, "; "), context.DeadlineExceeded)
 	}
-	return errors.New(strings.Join(lines, "; "))
+	return unreachable(strings.Join(lines, "; "))
 }
+
+// ErrUnreachable is what [ConnectError] says of a connection that broke or never was, where no server answered.
+var ErrUnreachable = errors.New("the server cannot be reached")
+
+// unreachable is the reason alone.
+type unreachable string
+
+func (u unreachable) Error() string        { return string(u) }
+func (u unreachable) Is(target error) bool { return target == ErrUnreachable }
