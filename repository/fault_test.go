@@ -173,7 +173,9 @@ func testFault(t *testing.T, do deed, locks *os.Root, fault error, at int, once 
 			t.Errorf("%snext %s: %v", what, next.name, err)
 		}
 	}
-	if left := d.files(); slices.ContainsFunc(left, func(name string) bool { return strings.Contains(name, ".tmp") || strings.Contains(name, "20261104T020000Z-0000") }) {
+	if left := d.files(); slices.ContainsFunc(left, func(name string) bool {
+		return strings.Contains(name, ".tmp") || strings.Contains(name, "20261104T020000Z-0000")
+	}) {
 		t.Errorf("%sleft after the next runs: %v", what, left)
 	}
 }
