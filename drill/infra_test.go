@@ -292,10 +292,22 @@ func TestKeepOnFailure(t *testing.T) {
 				t.Errorf("reap: status %d\n%s%s", status, stdout, stderr)
 			}
 			shell(look)
-			shell(r.Kept.Remove)
 			if kind != "local" {
+				// As soon as the container is gone another drill may take the network away.
+				container, network, _ := strings.Cut(r.Kept.Remove, " && ")
+				shell(container)
+				if out, err := exec.Command("sh", "-c", network).CombinedOutput(); err != nil && !strings.Contains(string(out), "not found") {
+					t.Errorf("%s: %v\n%s", network, err, out)
+				}
+				for _, words := range []string{container, network} {
+					name := words[strings.LastIndexByte(words, ' ')+1:]
+					if out, err := exec.Command("docker", "inspect", name).CombinedOutput(); err == nil {
+						t.Errorf("%s is left: %s", name, out)
+					}
+				}
 				return
 			}
+			shell(r.Kept.Remove)
 			_, dir, _ := strings.Cut(r.Kept.Look, "-h ")
 			dir, _, _ = strings.Cut(dir, " ")
 			tick := time.NewTicker(20 * time.Millisecond)

@@ -29,7 +29,8 @@ const localPrefix = "pgberth-drill-server-"
 const localWait = 2 * time.Minute
 
 // guard runs a program, the server or what makes its files, and ends it when standard input ends: when the program at the other end is gone. A line lets the
-// server live. The folder of an abandoned server, which nobody waits for any more, goes with it.
+// server live. The folder of an abandoned server, which nobody waits for any more, goes with it; where this user cannot
+// take it away, the file that tells Reap whose it was stays.
 const guard = `dir=$1
 shift
 exec 3<&0 </dev/null
@@ -48,7 +49,9 @@ exec 3<&-
 wait $p
 code=$?
 kill $w 2>/dev/null
-if [ -e "$dir/abandoned" ]; then rm -rf "$dir"; fi
+if [ -e "$dir/abandoned" ]; then
+	if [ -w "${dir%/*}" ]; then rm -rf "$dir"; else rm -rf "$dir/data"; fi
+fi
 exit $code`
 
 // localServer is a [Server] from the programs that this host has, in a temporary folder, on a unix socket that nobody else
