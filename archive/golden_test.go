@@ -158,7 +158,8 @@ func rowsOf(text string) []string {
 	return rows
 }
 
-func readObjects(t testing.TB, a Archive, e *Entry, into map[uint32]string) {
+// eachObject hands out the large objects of an entry.
+func eachObject(t testing.TB, a Archive, e *Entry, do func(oid uint32, r io.Reader) error) {
 	t.Helper()
 	objects, err := a.LargeObjects(context.Background(), e)
 	if err != nil {
@@ -169,18 +170,25 @@ func readObjects(t testing.TB, a Archive, e *Entry, into map[uint32]string) {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if err != nil {
-			t.Fatal(err)
+		if err == nil {
+			err = do(oid, r)
 		}
-		data, err := io.ReadAll(r)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("large object %d: %v", oid, err)
 		}
-		into[oid] = string(data)
 	}
 	if err := objects.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func readObjects(t testing.TB, a Archive, e *Entry, into map[uint32]string) {
+	t.Helper()
+	eachObject(t, a, e, func(oid uint32, r io.Reader) error {
+		data, err := io.ReadAll(r)
+		into[oid] = string(data)
+		return err
+	})
 }
 
 const oddName = "Hands; \"odd\" name\n"

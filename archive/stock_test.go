@@ -3,7 +3,6 @@ package archive
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -238,29 +237,14 @@ func restoreEntry(t testing.TB, conn *pgx.Conn, session *Session, a Archive, e *
 			t.Error(err)
 		}
 	case e.Desc == DescBlobs:
-		objects, err := a.LargeObjects(ctx, e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for {
-			oid, content, err := objects.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+		eachObject(t, a, e, func(oid uint32, content io.Reader) error {
 			data, err := io.ReadAll(content)
 			if err != nil {
-				t.Fatal(err)
+				return err
 			}
-			if _, err := conn.Exec(ctx, "SELECT lo_put($1, 0, $2)", oid, data); err != nil {
-				t.Fatalf("large object %d: %v", oid, err)
-			}
-		}
-		if err := objects.Close(); err != nil {
-			t.Error(err)
-		}
+			_, err = conn.Exec(ctx, "SELECT lo_put($1, 0, $2)", oid, data)
+			return err
+		})
 	}
 }
 

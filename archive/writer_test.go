@@ -3,7 +3,6 @@ package archive
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -114,23 +113,8 @@ func writeRows(t testing.TB, w *TableWriter, text string) TableStats {
 
 func copyObjects(t testing.TB, a Archive, e *Entry, to *LargeObjectWriter) {
 	t.Helper()
-	objects, err := a.LargeObjects(context.Background(), e)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		oid, r, err := objects.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := to.Add(oid, r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := errors.Join(objects.Close(), to.Close()); err != nil {
+	eachObject(t, a, e, to.Add)
+	if err := to.Close(); err != nil {
 		t.Fatal(err)
 	}
 }

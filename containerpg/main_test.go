@@ -51,10 +51,7 @@ func openEngine(t *testing.T) *Engine {
 	t.Helper()
 	e, err := Open(t.Context(), Options{})
 	if err != nil {
-		if os.Getenv("PGBERTH_TEST_DISALLOW_SKIP") != "" {
-			t.Fatal(err)
-		}
-		t.Skipf("no docker engine: %v", err)
+		pgtest.Unavailable(t, "%v", err)
 	}
 	t.Cleanup(func() {
 		if err := e.Close(); err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/pgberth/pgberth/drill"
+	"github.com/pgberth/pgberth/internal/pgtest"
 )
 
 var day = time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
@@ -89,10 +90,7 @@ func TestPagesInBrowser(t *testing.T) {
 		}
 	}
 	if browser == "" {
-		if os.Getenv("PGBERTH_TEST_DISALLOW_SKIP") != "" {
-			t.Fatal("no Chromium here; run testdata/setup.sh chromium")
-		}
-		t.Skip("no Chromium here; run testdata/setup.sh chromium")
+		pgtest.Unavailable(t, "no Chromium here; run testdata/setup.sh chromium")
 	}
 	_, files := pagesOf(t)
 	allocator, stop := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser), chromedp.NoSandbox,

@@ -2,7 +2,6 @@ package nightly_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -14,12 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/pgberth/pgberth/internal/conninfo"
-	"github.com/pgberth/pgberth/internal/pgtools"
 	"github.com/pgberth/pgberth/nightly"
-	"github.com/pgberth/pgberth/nightly/config"
 	"github.com/pgberth/pgberth/progress"
-	"github.com/pgberth/pgberth/repository"
 )
 
 // TestOneFails sees that a database that is missing and one that cannot be read fail the run, the monitor hears it, and
@@ -378,135 +373,4 @@ func TestCheckAndPlan(t *testing.T) {
 		t.Errorf("after a plan: %v", got)
 	}
 	check(db + " the newest good backup, " + db + "/" + id + ", is 30h00m old; 26h00m are allowed")
-}
-
-// TestProbe sees that all problems are found at once, and that nothing is left.
-func TestProbe(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	s.monitor.then = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }
-	file := filepath.Join(s.dir, "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	text := strings.Replace(s.config([]string{"none"}, "ping: "+s.monitor.url()), s.repo(), file+"/repo", 1)
-	options, _ := s.options(text)
-	var got []string
-	for _, f := range nightly.Probe(t.Context(), options) {
-		got = append(got, f.Text)
-	}
-	if len(got) != 3 || !strings.Contains(got[0], "it answered 404 Not Found; is the check's URL right?") || !strings.Contains(got[1], "not a directory") ||
-		!strings.Contains(got[2], "the server has no database none") {
-		t.Errorf("%q", got)
-	}
-	options, _ = s.options(strings.Replace(s.config([]string{"postgres"}), s.server.Password, "wrong", 1))
-	options.Connect = func(ctx context.Context, job *config.Job) (*nightly.Source, error) {
-		source, err := connect(ctx, job)
-		source.Endpoint = source.Endpoint.WithPassword("wrong")
-		source.Endpoint.Config.Host = "127.0.0.1" // the socket asks for none
-		return source, err
-	}
-	if f := nightly.Probe(t.Context(), options); len(f) != 1 || !strings.Contains(f[0].Text, "password authentication failed") {
-		t.Error(f)
-	}
-	repo, err := repository.Open(t.Context(), s.repo(), repository.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer repo.Close()
-	if left, err := repo.List(t.Context(), ""); err != nil || len(left) != 0 {
-		t.Error(left, err)
-	}
-}
-
-// TestPasswordsOutOfReach warns of the passwords that a role may not read, and of the way to say that this is known.
-func TestPasswordsOutOfReach(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	db := s.database(1)
-	role := db + "_backup"
-	s.server.Exec(t, db, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD 'hunter2'; GRANT SELECT ON games TO %[1]s", role))
-	t.Cleanup(func() { s.server.Exec(t, db, fmt.Sprintf("DROP OWNED BY %s; DROP ROLE %[1]s", role)) })
-	text := strings.Replace(s.config([]string{db}), s.server.URL("postgres"), s.server.URLAs(role, "hunter2", "postgres"), 1)
-	_, seen := s.expect(nightly.Suspect, strings.Replace(text, "globals: false", "globals: true", 1))
-	if w := strings.Join(seen.warnings(), "\n"); !strings.Contains(w, "role "+role+" may not read password hashes") {
-		t.Error(w)
-	}
-	for _, e := range seen.list {
-		if w, ok := e.(progress.Warning); ok && !strings.Contains(w.Remedy, "globals: without-passwords") {
-			t.Error(w.Remedy)
-		}
-	}
-	_, seen = s.expect(nightly.Done, strings.Replace(text, "globals: false", "globals: without-passwords", 1))
-	if w := seen.warnings(); len(w) > 0 {
-		t.Error(w)
-	}
-}
-
-// TestProbeFindsWhatADumpNeeds is about what would be seen at night only.
-func TestProbeFindsWhatADumpNeeds(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	db := s.database(1)
-	options, _ := s.options(s.config([]string{db}, "metrics: none/x.prom", "hooks: {before: ['true'], after: [[/none/hook, hunter2]]}"))
-	options.Connect = func(ctx context.Context, job *config.Job) (*nightly.Source, error) {
-		source, err := connect(ctx, job)
-		source.Clients = func(context.Context, *conninfo.Endpoint) ([]pgtools.Client, error) { return nil, nil }
-		return source, err
-	}
-	var got []string
-	for _, f := range nightly.Probe(t.Context(), options) {
-		got = append(got, f.Database+": "+f.Text)
-	}
-	if text := strings.Join(got, "\n"); len(got) != 3 || !strings.Contains(text, "/none/hook") || strings.Contains(text, "hunter2") ||
-		!strings.Contains(text, "the metrics could not be written") || !strings.Contains(text, db+": preflight: pg_dump: none of version") {
-		t.Errorf("%q", got)
-	}
-}
-
-// A stubDriller notes what it is to drill.
-type stubDriller struct {
-	drilled []string
-	last    time.Time
-	err     error
-}
-
-func (d *stubDriller) LastPassed(context.Context, *repository.Repository, string) (time.Time, error) {
-	return d.last, nil
-}
-
-func (d *stubDriller) Drill(_ context.Context, _ *config.Job, repo *repository.Repository, backup string, _ progress.Reporter) error {
-	if _, err := repo.Find(context.Background(), backup); err != nil {
-		return err
-	}
-	d.drilled = append(d.drilled, backup)
-	return d.err
-}
-
-// TestDrills sees that a backup is drilled when that is due, and that one which does not pass removes no other.
-func TestDrills(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	db := s.database(10)
-	driller := &stubDriller{}
-	night := func(want nightly.Status, when string) {
-		t.Helper()
-		options, _ := s.options(s.config([]string{db}, "keep: {last: 1}", "drill: "+when))
-		options.Driller = driller
-		if report := nightly.Run(t.Context(), options); report.Status != want {
-			t.Fatalf("status %s, want %s: %q", report.Status, want, failures(report.Jobs[0]))
-		}
-	}
-	night(nightly.Done, "weekly")
-	driller.last = time.Now().Add(-6 * 24 * time.Hour)
-	night(nightly.Done, "weekly")
-	if len(driller.drilled) != 1 {
-		t.Errorf("drilled: %v", driller.drilled)
-	}
-	driller.err = errors.New("rows are missing")
-	night(nightly.Failed, "after-backup")
-	got := s.backups(db)
-	if want := db + "/" + got[len(got)-1]; len(got) != 2 || len(driller.drilled) != 2 || driller.drilled[1] != want {
-		t.Errorf("backups: %v, drilled: %v", got, driller.drilled)
-	}
 }

@@ -93,33 +93,30 @@ SELECT NOT EXISTS (SELECT 1 FROM mine LEFT JOIN pg_catalog.pg_namespace n ON n.o
 
 // sessions lists who is connected to the database that has the final name.
 func (t *Target) sessions(ctx context.Context) ([]string, error) {
-	rows, err := t.admin.Query(ctx, `
+	return t.list(ctx, "the sessions on", `
 SELECT pg_catalog.format('pid %s (%s%s%s)', pid, COALESCE(usename, '?'),
   CASE WHEN application_name <> '' THEN ', ' || application_name ELSE '' END,
   COALESCE(', from ' || pg_catalog.host(client_addr), ''))
 FROM pg_catalog.pg_stat_activity
 WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid() AND backend_type = 'client backend'
-ORDER BY pid`, t.Name)
-	if err != nil {
-		return nil, fmt.Errorf("list the sessions on %q: %w", t.Name, err)
-	}
-	sessions, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("list the sessions on %q: %w", t.Name, err)
-	}
-	return sessions, nil
+ORDER BY pid`)
 }
 
 // prepared lists the prepared transactions of the database that has the final name.
 func (t *Target) prepared(ctx context.Context) ([]string, error) {
-	rows, err := t.admin.Query(ctx, `
-SELECT pg_catalog.format('%L of %s', gid, owner) FROM pg_catalog.pg_prepared_xacts WHERE database = $1 ORDER BY prepared`, t.Name)
+	return t.list(ctx, "the prepared transactions of", `
+SELECT pg_catalog.format('%L of %s', gid, owner) FROM pg_catalog.pg_prepared_xacts WHERE database = $1 ORDER BY prepared`)
+}
+
+// list runs a query about the database that has the final name, $1.
+func (t *Target) list(ctx context.Context, what, query string) ([]string, error) {
+	rows, err := t.admin.Query(ctx, query, t.Name)
 	if err != nil {
-		return nil, fmt.Errorf("list the prepared transactions of %q: %w", t.Name, err)
+		return nil, fmt.Errorf("list %s %q: %w", what, t.Name, err)
 	}
-	prepared, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return nil, fmt.Errorf("list the prepared transactions of %q: %w", t.Name, err)
+		return nil, fmt.Errorf("list %s %q: %w", what, t.Name, err)
 	}
-	return prepared, nil
+	return list, nil
 }

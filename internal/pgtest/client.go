@@ -59,7 +59,7 @@ func (s *Server) Client(t testing.TB, major int, db, program string, args ...str
 		return cmd
 	}
 	if err := engine(); err != nil {
-		unavailable(t, "%v", err)
+		Unavailable(t, "%v", err)
 	}
 	run := []string{"run", "--rm", "--interactive", "--label", label + "=" + strconv.Itoa(os.Getpid()),
 		"--network", "host", "--entrypoint", "/usr/lib/postgresql/" + strconv.Itoa(major) + "/bin/" + program}

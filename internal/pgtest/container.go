@@ -106,7 +106,7 @@ var errNoContainer = errors.New("no container")
 func checkContainer(t testing.TB, server *Server, err error) *Server {
 	t.Helper()
 	if errors.Is(err, errNoContainer) {
-		unavailable(t, "%v", err)
+		Unavailable(t, "%v", err)
 	}
 	if err != nil {
 		t.Fatalf("pgtest: start a container: %v", err)

@@ -69,7 +69,7 @@ var errNoPostgres = errors.New("no PostgreSQL server programs on this host; inst
 func checkHost(t testing.TB, server *Server, err error) *Server {
 	t.Helper()
 	if errors.Is(err, errNoPostgres) {
-		unavailable(t, "%v", err)
+		Unavailable(t, "%v", err)
 	}
 	if err != nil {
 		t.Fatalf("pgtest: start a server on the host: %v", err)
@@ -82,7 +82,7 @@ func BinDir(t testing.TB) string {
 	t.Helper()
 	bin, _, err := findHost()
 	if err != nil {
-		unavailable(t, "%v", err)
+		Unavailable(t, "%v", err)
 	}
 	return bin
 }

@@ -43,8 +43,8 @@ func Main(m *testing.M) {
 	}
 }
 
-// unavailable skips the test, or fails it where skipping is disallowed.
-func unavailable(t testing.TB, format string, args ...any) {
+// Unavailable skips the test, or fails it where skipping is disallowed.
+func Unavailable(t testing.TB, format string, args ...any) {
 	t.Helper()
 	if os.Getenv("PGBERTH_TEST_DISALLOW_SKIP") != "" {
 		t.Fatalf("pgtest: "+format, args...)

@@ -34,7 +34,7 @@ func S3(t testing.TB) *S3Server {
 	t.Helper()
 	program := filepath.Join(Root(t), "bin", "s3server")
 	if _, err := os.Stat(program); err != nil {
-		unavailable(t, "no S3 server; run testdata/setup.sh s3")
+		Unavailable(t, "no S3 server; run testdata/setup.sh s3")
 	}
 	s := &S3Server{Bucket: "backups", dir: t.TempDir()}
 	if err := os.MkdirAll(filepath.Join(s.dir, s.Bucket), 0o700); err != nil {

@@ -19,7 +19,7 @@ func SSHHost(t testing.TB, through func(address string) string) {
 	t.Helper()
 	const sshd = "/usr/sbin/sshd"
 	if _, err := os.Stat(sshd); err != nil {
-		unavailable(t, "no sshd; run testdata/setup.sh ssh: %v", err)
+		Unavailable(t, "no sshd; run testdata/setup.sh ssh: %v", err)
 	}
 	client, err := exec.LookPath("ssh")
 	if err != nil {

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pgberth/pgberth/containerpg"
+	"github.com/pgberth/pgberth/drill"
+	"github.com/pgberth/pgberth/progress"
+	"github.com/pgberth/pgberth/repository"
+)
+
+// driller is what the drills of one run share.
+type driller struct {
+	*cli
+	flags      *drillFlags
+	assertions []drill.Assertion
+	reporter   progress.Reporter
+	resolver   *resolver
+	repo       *repository.Repository // or nil
+	several    bool                   // databases are drilled, one by one, and the role of --smoke-as need not be in each
+	history    []*drill.Stored        // the chain that new reports carry on: the repository's, if there is one
+	written    []*drill.Stored        // those in the directory of --report
+}
+
+func (d *driller) drillAll(ctx context.Context) ([]*drill.Report, error) {
+	identities, err := d.flags.identity.identities(d.reporter)
+	if err != nil {
+		return nil, err
+	}
+	backups, err := d.backups(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.readHistory(ctx); err != nil {
+		return nil, err
+	}
+	d.several = d.several || len(backups) > 1
+	var reports []*drill.Report
+	before := d.history
+	for _, b := range backups {
+		b.Identities = identities
+		r, err := d.drill(ctx, b)
+		if r != nil {
+			reports = append(reports, r)
+		}
+		if err != nil {
+			return reports, err
+		}
+	}
+	d.warnUnknownRole(reports)
+	if d.flags.junit != "" {
+		if err := drill.WriteJUnit(d.flags.junit, reports); err != nil {
+			return reports, fmt.Errorf("--junit: %w", err)
+		}
+	}
+	if d.flags.metrics != "" {
+		if err := drill.WriteMetrics(d.flags.metrics, reports, before); err != nil {
+			return reports, fmt.Errorf("--metrics: %w", err)
+		}
+	}
+	return reports, nil
+}
+
+// warnUnknownRole tells of a role that no backup has: it may be misspelt.
+func (d *driller) warnUnknownRole(reports []*drill.Report) {
+	skipped := 0
+	for _, r := range reports {
+		for _, c := range r.Checks {
+			if c.Name == "smoke" && c.Status == drill.Skipped {
+				skipped++
+			}
+		}
+	}
+	if skipped > 1 && skipped == len(reports) {
+		d.reporter.Report(progress.Warning{Object: "--smoke-as " + d.flags.smokeAs, Text: "no backup that was drilled has that role, so nothing was read as it"})
+	}
+}
+
+// backups finds what is to be drilled.
+func (d *driller) backups(ctx context.Context) ([]drill.Backup, error) {
+	if d.repo == nil {
+		var list []drill.Backup
+		for _, path := range d.flags.refs {
+			if _, err := os.Stat(path); err != nil {
+				return nil, fmt.Errorf("%w: %w", errNoArchive, err)
+			}
+			list = append(list, drill.Backup{Name: path, Path: path})
+		}
+		return list, nil
+	}
+	refs, err := d.refs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []drill.Backup
+	for _, ref := range refs {
+		b, err := d.repo.Find(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, drill.Backup{Name: b.String(), Repository: d.repo.String(), Folder: b,
+			Fetch: strings.HasPrefix(d.repo.String(), "s3://")})
+	}
+	return list, nil
+}
+
+// refs are the backups that are asked for. The latest is that of every database.
+func (d *driller) refs(ctx context.Context) ([]string, error) {
+	wanted := d.flags.refs
+	if d.flags.all {
+		wanted = []string{repository.Latest}
+	}
+	var refs []string
+	for _, ref := range wanted {
+		if ref != repository.Latest {
+			refs = append(refs, ref)
+			continue
+		}
+		series, err := d.repo.Series(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range series {
+			if !s.IsOwn() {
+				refs = append(refs, s.Name()+"/"+repository.Latest)
+			}
+		}
+	}
+	if len(refs) == 0 {
+		return nil, fmt.Errorf("%s has no backups: %w", d.repo, repository.ErrNotFound)
+	}
+	return refs, nil
+}
+
+// readHistory reads the reports there are.
+func (d *driller) readHistory(ctx context.Context) (err error) {
+	if d.flags.report != "" {
+		if d.written, err = drill.ReadDir(d.flags.report); err != nil {
+			return err
+		}
+		d.history = slices.Clone(d.written)
+	}
+	if d.repo != nil {
+		d.history, err = drill.ReadRepository(ctx, d.repo)
+	}
+	return err
+}
+
+// drill drills one backup and stores the report. What was drilled is not known before it is open: the report before this
+// one is looked up by the backup's series.
+func (d *driller) drill(ctx context.Context, b drill.Backup) (*drill.Report, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
+	}
+	f := d.flags
+	r, err := drill.Run(ctx, drill.Options{
+		Backup: b, Server: d.server(), Assertions: d.assertions, SmokeAs: f.smokeAs, SmokeIfThere: d.several, Amcheck: f.amcheck,
+		RTO: time.Duration(f.rto), RPO: time.Duration(f.rpo), Jobs: int(f.jobs), KeepOnFailure: f.keep,
+		Tool: "pgberth " + version(), Host: host, History: d.history, Reporter: d.reporter,
+	})
+	if r == nil {
+		return nil, err
+	}
+	return r, errors.Join(err, d.store(ctx, r))
+}
+
+// server makes servers as asked for: docker's, those of this host, or the latter where no engine answers.
+func (d *driller) server() func(context.Context, drill.ServerSpec) (drill.Server, error) {
+	return func(ctx context.Context, want drill.ServerSpec) (drill.Server, error) {
+		if d.flags.server.value == "local" {
+			return drill.Local(ctx, want)
+		}
+		engine, err := d.resolver.docker(ctx)
+		if err == nil {
+			return drill.Docker(engine, d.flags.image)(ctx, want)
+		}
+		var none *containerpg.EngineError
+		if d.flags.server.value == "docker" || d.flags.image != "" || !errors.As(err, &none) {
+			return nil, err
+		}
+		server, localErr := drill.Local(ctx, want)
+		if localErr != nil {
+			return nil, errors.Join(err, localErr)
+		}
+		d.reporter.Report(progress.Notice{Text: "no docker engine answers; the drill runs on this host's own server programs"})
+		return server, nil
+	}
+}
+
+// store keeps a report where it belongs. A drill that could not be run has one too.
+func (d *driller) store(ctx context.Context, r *drill.Report) error {
+	if d.flags.report != "" {
+		path, err := drill.WriteDir(d.flags.report, r, d.written, d.history...)
+		if err != nil {
+			return fmt.Errorf("--report: %w", err)
+		}
+		d.reporter.Report(progress.Notice{Text: "report: " + path})
+	}
+	if d.repo != nil {
+		if err := drill.WriteRepository(ctx, d.repo, r, d.history); err != nil {
+			return fmt.Errorf("keep the report in %s: %w", d.repo, err)
+		}
+	}
+	stored, err := r.Stored()
+	d.history, d.written = append(d.history, stored), append(d.written, stored)
+	return err
+}
