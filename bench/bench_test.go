@@ -89,6 +89,7 @@ func (c *contest) run(t *testing.T, rounds int) {
 	c.size = size(t, c.src, c.db)
 	fmt.Printf("\n%s: %s\n", c.Name, c.size)
 	c.src.Exec(t, c.db, warm)
+	c.turn(t, c.entrants[0]) // not counted: it pays for a cold disk and cold programs
 	for round := range rounds {
 		for i := range c.entrants {
 			e := c.entrants[(i+round)%len(c.entrants)]
