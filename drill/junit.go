@@ -3,8 +3,11 @@ package drill
 import (
 	"encoding/xml"
 	"fmt"
+	"io"
 	"strings"
 	"time"
+
+	"github.com/pgberth/pgberth/internal/atomicfile"
 )
 
 // JUnit returns drills as JUnit XML, a suite for each and a test case for each check.
@@ -47,7 +50,10 @@ func WriteJUnit(path string, reports []*Report) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(path, data)
+	return atomicfile.WriteOutput(path, 0o644, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
 }
 
 type junitSuites struct {

@@ -6,12 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 
 	"github.com/pgberth/pgberth/dump"
+	"github.com/pgberth/pgberth/internal/atomicfile"
 	"github.com/pgberth/pgberth/internal/pgtools"
 	"github.com/pgberth/pgberth/nightly/config"
 	"github.com/pgberth/pgberth/repository"
@@ -71,16 +70,12 @@ func (p *probe) hooks() {
 	}
 }
 
-// metrics makes a file beside that of the metrics, which must stay as it is.
+// metrics sees that the file could be written, which must stay as it is.
 func (p *probe) metrics() {
 	if p.job.Metrics == "" {
 		return
 	}
-	f, err := os.CreateTemp(filepath.Dir(p.job.Metrics), ".pgberth-check-")
-	if err == nil {
-		err = errors.Join(f.Close(), os.Remove(f.Name()))
-	}
-	if err != nil {
+	if err := atomicfile.CheckOutput(p.job.Metrics); err != nil {
 		p.fail("", fmt.Errorf("the metrics could not be written: %w", err))
 	}
 }

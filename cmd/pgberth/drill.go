@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgberth/pgberth/drill"
+	"github.com/pgberth/pgberth/internal/atomicfile"
 	"github.com/pgberth/pgberth/internal/human"
 	"github.com/pgberth/pgberth/internal/ping"
 	"github.com/pgberth/pgberth/progress"
@@ -58,7 +60,11 @@ func newDrillCommand(c *cli) *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.refs = args
-			if err := f.validate(); err != nil {
+			err := f.validate(c)
+			if err == nil {
+				err = f.checkOutputs()
+			}
+			if err != nil {
 				return usage(cmd, err)
 			}
 			if f.reap {
@@ -81,7 +87,7 @@ func newDrillCommand(c *cli) *cobra.Command {
 	flags.BoolVar(&f.amcheck, "amcheck", false, "hold every B-tree against its table, with the extension amcheck")
 	flags.BoolVar(&f.keep, "keep-on-failure", false, "leave the server of a drill that did not pass, and say how to look in")
 	flags.StringVar(&f.report, "report", "", "write reports, JSON and a page, and an index of all into `DIR`")
-	flags.StringVar(&f.junit, "junit", "", "write the checks as JUnit XML to `FILE`")
+	flags.StringVar(&f.junit, "junit", "", "write the checks as JUnit XML to `FILE`, or - for standard output")
 	flags.StringVar(&f.metrics, "metrics", "", "write metrics for the textfile collector to `FILE`")
 	flags.StringVar(&f.ping, "ping", "", "tell the monitor at `URL`, as healthchecks.io has it, how the drill went")
 	flags.VarP(&f.jobs, "jobs", "j", "parallel streams (default by the machine)")
@@ -89,8 +95,10 @@ func newDrillCommand(c *cli) *cobra.Command {
 	return cmd
 }
 
-func (f *drillFlags) validate() error {
+func (f *drillFlags) validate(c *cli) error {
 	switch {
+	case f.junit == stdoutName && c.json:
+		return errors.New("--junit - and --json both write to standard output; give --junit a file")
 	case f.reap && (len(f.refs) > 0 || f.all):
 		return errors.New("--reap drills nothing: give it alone")
 	case f.reap:
@@ -114,6 +122,27 @@ func (f *drillFlags) validate() error {
 		}
 	}
 	return nil
+}
+
+// stdoutName stands for standard output where a file is named.
+const stdoutName = "-"
+
+// checkOutputs sees that what is to be written after a drill, which may take hours, can be.
+func (f *drillFlags) checkOutputs() error {
+	check := func(flag, name string, check func(string) error) error {
+		if name == "" || name == stdoutName && flag == "--junit" {
+			return nil
+		}
+		err := check(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s: %w; make the directory first, with mkdir -p", flag, err)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w; name another place, or let this user write there", flag, err)
+		}
+		return nil
+	}
+	return errors.Join(check("--report", f.report, atomicfile.CheckOutputDir), check("--junit", f.junit, atomicfile.CheckOutput), check("--metrics", f.metrics, atomicfile.CheckOutput))
 }
 
 func exists(path string) bool {
@@ -158,15 +187,22 @@ func runDrill(cmd *cobra.Command, c *cli, f *drillFlags) error {
 	if err != nil {
 		return usage(cmd, err)
 	}
+	d := &driller{cli: c, flags: f, assertions: assertions, stdout: c.stdout}
+	if f.junit == stdoutName {
+		c.stdout = c.stderr
+	}
 	var reports []*drill.Report
 	err = c.withReporter(func(reporter progress.Reporter) (err error) {
 		ctx := cmd.Context()
-		d := &driller{cli: c, flags: f, assertions: assertions, reporter: reporter, resolver: &resolver{cmd: cmd, c: c, reporter: reporter}}
+		d.reporter, d.resolver = reporter, &resolver{cmd: cmd, c: c, reporter: reporter}
 		defer func() { err = errors.Join(err, d.resolver.Close()) }()
+		if d.identities, err = f.identity.identities(reporter); err != nil {
+			return err
+		}
 		f.tell(ctx, reporter, func(m ping.Check) error { return m.Start(ctx) })
 		if f.repo != "" {
 			if d.repo, err = f.open(ctx, cmd, reporter, false); err != nil {
-				return err
+				return &notRunError{err}
 			}
 			defer func() { err = errors.Join(err, d.repo.Close()) }()
 		}

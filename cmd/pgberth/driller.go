@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/pgberth/pgberth/archive"
 	"github.com/pgberth/pgberth/containerpg"
 	"github.com/pgberth/pgberth/drill"
 	"github.com/pgberth/pgberth/progress"
@@ -20,6 +22,8 @@ type driller struct {
 	*cli
 	flags      *drillFlags
 	assertions []drill.Assertion
+	identities []archive.Identity
+	stdout     io.Writer // for --junit -
 	reporter   progress.Reporter
 	resolver   *resolver
 	repo       *repository.Repository // or nil
@@ -29,22 +33,18 @@ type driller struct {
 }
 
 func (d *driller) drillAll(ctx context.Context) ([]*drill.Report, error) {
-	identities, err := d.flags.identity.identities(d.reporter)
-	if err != nil {
-		return nil, err
-	}
 	backups, err := d.backups(ctx)
 	if err != nil {
-		return nil, err
+		return nil, &notRunError{err}
 	}
 	if err := d.readHistory(ctx); err != nil {
-		return nil, err
+		return nil, &notRunError{err}
 	}
 	d.several = d.several || len(backups) > 1
 	var reports []*drill.Report
 	before := d.history
 	for _, b := range backups {
-		b.Identities = identities
+		b.Identities = d.identities
 		r, err := d.drill(ctx, b)
 		if r != nil {
 			reports = append(reports, r)
@@ -54,10 +54,8 @@ func (d *driller) drillAll(ctx context.Context) ([]*drill.Report, error) {
 		}
 	}
 	d.warnUnknownRole(reports)
-	if d.flags.junit != "" {
-		if err := drill.WriteJUnit(d.flags.junit, reports); err != nil {
-			return reports, fmt.Errorf("--junit: %w", err)
-		}
+	if err := d.writeJUnit(reports); err != nil {
+		return reports, fmt.Errorf("--junit: %w", err)
 	}
 	if d.flags.metrics != "" {
 		if err := drill.WriteMetrics(d.flags.metrics, reports, before); err != nil {
@@ -66,6 +64,26 @@ func (d *driller) drillAll(ctx context.Context) ([]*drill.Report, error) {
 	}
 	return reports, nil
 }
+
+func (d *driller) writeJUnit(reports []*drill.Report) error {
+	switch d.flags.junit {
+	case "":
+		return nil
+	case stdoutName:
+		data, err := drill.JUnit(reports)
+		if err == nil {
+			_, err = d.stdout.Write(data)
+		}
+		return err
+	}
+	return drill.WriteJUnit(d.flags.junit, reports)
+}
+
+// A notRunError keeps drills from being begun. If it has no exit status of its own, that is of a drill that could not be run.
+type notRunError struct{ err error }
+
+func (e *notRunError) Error() string { return e.err.Error() }
+func (e *notRunError) Unwrap() error { return e.err }
 
 // warnUnknownRole tells of a role that no backup has: it may be misspelt.
 func (d *driller) warnUnknownRole(reports []*drill.Report) {

@@ -68,6 +68,7 @@ func exitCode(ctx context.Context, err error) int {
 		wrong     *config.Error
 		noKey     *archive.KeyError
 		nowhere   *repository.LocationError
+		notRun    *notRunError
 	)
 	switch {
 	case err == nil:
@@ -90,6 +91,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitDiffers
 	case errors.As(err, &partial):
 		return exitPartly
+	case errors.As(err, &notRun):
+		return exitDrillNotRun
 	}
 	return exitFailed
 }

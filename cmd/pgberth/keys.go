@@ -58,13 +58,13 @@ func (f *identityFlags) add(flags *pflag.FlagSet) {
 	flags.StringArrayVarP((*[]string)(f), "identity", "i", nil, "decrypt with the secret key in `FILE`, as age-keygen writes it, or of an\nSSH key without a passphrase; may be repeated")
 }
 
-// identities reads the files.
+// identities reads the files. An error is about what was named.
 func (f identityFlags) identities(reporter progress.Reporter) ([]archive.Identity, error) {
 	var all []archive.Identity
 	for _, name := range f {
 		ids, err := readIdentities(name, reporter)
 		if err != nil {
-			return nil, fmt.Errorf("--identity: %w", err)
+			return nil, &usageError{err: fmt.Errorf("--identity: %w", err)}
 		}
 		all = append(all, ids...)
 	}

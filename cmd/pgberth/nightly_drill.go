@@ -55,8 +55,12 @@ func (n *nightlyDrills) Drill(ctx context.Context, job *config.Job, repo *reposi
 	if err != nil {
 		return err
 	}
+	identities, err := f.identity.identities(reporter)
+	if err != nil {
+		return err
+	}
 	c := n.c.forJob(job)
-	d := &driller{cli: c, flags: f, assertions: assertions, reporter: reporter, repo: repo, several: true, resolver: &resolver{cmd: n.cmd, c: c, reporter: reporter}}
+	d := &driller{cli: c, flags: f, assertions: assertions, identities: identities, reporter: reporter, repo: repo, several: true, resolver: &resolver{cmd: n.cmd, c: c, reporter: reporter}}
 	defer func() { err = errors.Join(err, d.resolver.Close()) }()
 	reports, err := d.drillAll(ctx)
 	for _, r := range reports {

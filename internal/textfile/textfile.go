@@ -34,9 +34,9 @@ func (g *Gauge) Add(value float64, labels ...string) {
 	g.Samples = append(g.Samples, s)
 }
 
-// Write replaces a file by one with the metrics, which anybody may read. A reader sees the old file or the new one, never a part.
+// Write writes the metrics to a file, which anybody may read. A reader sees the old file or the new one, never a part; a device or a pipe is written to.
 func Write(path string, gauges []*Gauge) error {
-	return atomicfile.WriteFile(path, 0o644, func(w io.Writer) error {
+	return atomicfile.WriteOutput(path, 0o644, func(w io.Writer) error {
 		_, err := io.WriteString(w, format(gauges))
 		return err
 	})
