@@ -11,9 +11,17 @@ import (
 	"github.com/pgberth/pgberth/repository"
 )
 
+// CheckOptions say what the newest backups of a job must be.
+type CheckOptions struct {
+	MaxAge  time.Duration
+	MinSize int64
+	// More adds what else is wrong; nil is nothing.
+	More func(context.Context, *repository.Repository, []*repository.Status) error
+}
+
 // Check looks at the newest backup of everything that a job is known to back up: what it names, and what its repository has and its patterns
 // match. It does not ask the server: that it is gone may be the very reason to look.
-func Check(ctx context.Context, opts Options, job *config.Job, maxAge time.Duration, minSize int64) (_ []*repository.Status, err error) {
+func Check(ctx context.Context, opts Options, job *config.Job, o CheckOptions) (_ []*repository.Status, err error) {
 	if job.Undiscovered != nil {
 		return nil, job.Undiscovered
 	}
@@ -35,7 +43,10 @@ func Check(ctx context.Context, opts Options, job *config.Job, maxAge time.Durat
 	if len(series) == 0 {
 		return statuses, nil
 	}
-	found, err := repo.Check(ctx, repository.CheckOptions{Series: series, MaxAge: maxAge, MinSize: minSize})
+	found, err := repo.Check(ctx, repository.CheckOptions{Series: series, MaxAge: o.MaxAge, MinSize: o.MinSize})
+	if err == nil && o.More != nil {
+		err = o.More(ctx, repo, found)
+	}
 	return append(statuses, found...), err
 }
 

@@ -345,7 +345,7 @@ func TestCheckAndPlan(t *testing.T) {
 	}
 	check := func(want ...string) {
 		t.Helper()
-		statuses, err := nightly.Check(t.Context(), options, options.Config.Jobs[0], 26*time.Hour, 0)
+		statuses, err := nightly.Check(t.Context(), options, options.Config.Jobs[0], nightly.CheckOptions{MaxAge: 26 * time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,7 +28,8 @@ one with --db.
 With --config it looks at the repository of every job of pgberth nightly, with the
 job's own max_age and min_size: at every database that the job names, and at
 those in the repository that its patterns match. A database that was dropped
-stays old; put it into the job's exclude.
+stays old; put it into the job's exclude. --max-drill-age is of every
+job, or of those that --job names.
 
 With --nagios it prints one line with performance data, and the exit status is
 that of monitoring plugins: 0 OK, 1 WARNING (a backup is damaged, or has a time
@@ -80,7 +81,7 @@ func newCheckCommand(c *cli) *cobra.Command {
 	flags.StringArrayVar((*[]string)(&f.dbs), "db", nil, "look at `DATABASE`, which must have a backup; may be repeated (default all\nthat are in the repository)")
 	flags.Var(&f.maxAge, "max-age", "how old the newest backup of a database may be")
 	flags.Var(&f.minSize, "min-size", "how large it must be, as it is stored (default any)")
-	flags.Var(&f.maxDrillAge, "max-drill-age", "how old the last drill that passed may be, of every database (default: none is\nneeded)")
+	flags.Var(&f.maxDrillAge, "max-drill-age", "how old the last drill that passed may be, of every database, also with\n--config (default: none is needed)")
 	flags.BoolVar(&f.nagios, "nagios", false, "print one line, and end with the exit status of a monitoring plugin")
 	return cmd
 }
@@ -95,8 +96,6 @@ func (f *checkFlags) validate(c *cli) error {
 		return errors.New("--config names the databases; leave out --db")
 	case f.config == "" && len(f.jobs) > 0:
 		return errors.New("--job is of a configuration; give --config FILE")
-	case f.config != "" && f.maxDrillAge > 0:
-		return errors.New("--max-drill-age is about a repository; give --repo instead of --config")
 	case f.config == "" && f.repo == "":
 		return errors.New("no repository: give --repo, --config, or set PGBERTH_REPO")
 	}
@@ -127,8 +126,8 @@ func runCheck(cmd *cobra.Command, c *cli, f *checkFlags) ([]checked, error) {
 			series = append(series, repository.Database(name))
 		}
 		found, err := r.Check(ctx, repository.CheckOptions{Series: series, MaxAge: time.Duration(f.maxAge), MinSize: int64(f.minSize)})
-		if err == nil && f.maxDrillAge > 0 {
-			err = checkDrills(ctx, r, found, time.Duration(f.maxDrillAge))
+		if err == nil {
+			err = f.checkDrills(ctx, r, found)
 		}
 		for _, s := range found {
 			statuses = append(statuses, checked{s, "", time.Duration(f.maxAge), int64(f.minSize)})
@@ -138,8 +137,11 @@ func runCheck(cmd *cobra.Command, c *cli, f *checkFlags) ([]checked, error) {
 	return statuses, err
 }
 
-// checkDrills adds what is wrong with the drills of every database.
-func checkDrills(ctx context.Context, r *repository.Repository, statuses []*repository.Status, maxAge time.Duration) error {
+// checkDrills adds what is wrong with the drills of every database, if any are wanted.
+func (f *checkFlags) checkDrills(ctx context.Context, r *repository.Repository, statuses []*repository.Status) error {
+	if f.maxDrillAge == 0 {
+		return nil
+	}
 	reports, err := drill.ReadRepository(ctx, r)
 	if err != nil {
 		return err
@@ -148,7 +150,7 @@ func checkDrills(ctx context.Context, r *repository.Repository, statuses []*repo
 		if s.Series.IsOwn() {
 			continue
 		}
-		if problem := drill.Overdue(reports, s.Series.Name(), time.Now(), maxAge); problem != "" {
+		if problem := drill.Overdue(reports, s.Series.Name(), time.Now(), time.Duration(f.maxDrillAge)); problem != "" {
 			s.Problems = append(s.Problems, problem)
 		}
 	}
@@ -170,7 +172,8 @@ func runCheckConfig(cmd *cobra.Command, c *cli, f *checkFlags) ([]checked, error
 		if cmd.Flags().Changed("min-size") {
 			minSize = int64(f.minSize)
 		}
-		found, err := nightly.Check(cmd.Context(), nightly.Options{Config: cfg, Reporter: progress.Discard}, job, maxAge, minSize)
+		found, err := nightly.Check(cmd.Context(), nightly.Options{Config: cfg, Reporter: progress.Discard}, job,
+			nightly.CheckOptions{MaxAge: maxAge, MinSize: minSize, More: f.checkDrills})
 		if err != nil {
 			if cmd.Context().Err() != nil {
 				return nil, err
