@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -44,6 +46,7 @@ type Throwaway struct {
 
 	engine   *Engine
 	network  string
+	volumes  []string // names
 	config   *pgx.ConnConfig
 	lifeline types.HijackedResponse
 	log      *safeTail
@@ -86,7 +89,11 @@ func (e *Engine) StartThrowaway(ctx context.Context, spec ThrowawaySpec) (_ *Thr
 		}
 	}()
 	password := rand.Text()
-	if err := t.create(ctx, spec, password); err != nil {
+	var declared []string // where the image wants volumes
+	if image.Config != nil {
+		declared = slices.Sorted(maps.Keys(image.Config.Volumes))
+	}
+	if err := t.create(ctx, spec, password, declared); err != nil {
 		return nil, err
 	}
 	if err := t.start(ctx); err != nil {
@@ -100,7 +107,7 @@ func (e *Engine) StartThrowaway(ctx context.Context, spec ThrowawaySpec) (_ *Thr
 
 // create makes network and container. The engine goes on if nobody waits for its answer, and the
 // answer says what must be removed: so the end of ctx does not cut it short.
-func (t *Throwaway) create(ctx context.Context, spec ThrowawaySpec, password string) error {
+func (t *Throwaway) create(ctx context.Context, spec ThrowawaySpec, password string, declared []string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -113,16 +120,27 @@ func (t *Throwaway) create(ctx context.Context, spec ThrowawaySpec, password str
 		return fmt.Errorf("create a network for the throwaway server: %w", err)
 	}
 	t.network = created.ID
-	config, host := spec.container(password, labels)
+	config, host := spec.container(password, labels, declared)
 	host.NetworkMode = container.NetworkMode(name)
 	t.ID, err = t.engine.create(ctx, "", config, host)
 	if err != nil {
 		return fmt.Errorf("create a container of %s: %w", spec.Image, err)
 	}
+	info, err := t.engine.docker.ContainerInspect(ctx, t.ID)
+	if err != nil {
+		return fmt.Errorf("inspect the throwaway server: %w", err)
+	}
+	for _, m := range info.Mounts {
+		if m.Type == mount.TypeVolume {
+			t.volumes = append(t.volumes, m.Name)
+		}
+	}
 	return nil
 }
 
-func (s ThrowawaySpec) container(password string, labels map[string]string) (*container.Config, *container.HostConfig) {
+// container is what the engine is told to make. Volumes that the image declares are labelled as the server's own: Reap could not tell them from
+// others if somebody else removed the container.
+func (s ThrowawaySpec) container(password string, labels map[string]string, declared []string) (*container.Config, *container.HostConfig) {
 	command := []string{"postgres"}
 	for _, setting := range s.Settings {
 		command = append(command, "-c", setting)
@@ -143,6 +161,12 @@ func (s ThrowawaySpec) container(password string, labels map[string]string) (*co
 		host.Tmpfs = map[string]string{throwawayDir: "rw,mode=0755,size=" + strconv.FormatInt(s.Tmpfs, 10)}
 	} else {
 		host.Mounts = []mount.Mount{{Type: mount.TypeVolume, Target: throwawayDir, VolumeOptions: &mount.VolumeOptions{Labels: labels}}}
+	}
+	for _, path := range declared {
+		if path == throwawayDir {
+			continue
+		}
+		host.Mounts = append(host.Mounts, mount.Mount{Type: mount.TypeVolume, Target: path, VolumeOptions: &mount.VolumeOptions{Labels: labels}})
 	}
 	return &container.Config{
 		Image: s.Image, Cmd: command, Labels: labels,
@@ -314,6 +338,9 @@ func (t *Throwaway) Remove(ctx context.Context) error {
 	if t.stopLog != nil {
 		t.stopLog()
 		<-t.logEnded
+	}
+	for _, name := range t.volumes { // which stay if somebody else has removed the container
+		errs = append(errs, t.engine.removeVolume(ctx, name))
 	}
 	if t.network != "" {
 		errs = append(errs, t.engine.removeNetwork(ctx, t.network))

@@ -82,6 +82,15 @@ func TestThrowaway(t *testing.T) {
 			if err := server.Alive(t.Context()); err != nil {
 				t.Errorf("a living run's server was reaped: %v", err)
 			}
+			labelled := docker(t, "volume", "ls", "-q", "--filter", "label=org.pgberth.drill")
+			for _, v := range volumes {
+				if !strings.Contains(labelled, v) {
+					t.Errorf("volume %s, which the image declares, does not say whose it is", v)
+				}
+			}
+			if tmpfs > 0 {
+				docker(t, "rm", "--force", server.ID) // somebody else, who leaves the volumes
+			}
 			if err := server.Remove(t.Context()); err != nil {
 				t.Fatal(err)
 			}
