@@ -122,6 +122,9 @@ func (d *driller) backups(ctx context.Context) ([]drill.Backup, error) {
 		if err != nil {
 			return nil, err
 		}
+		if b.Series.IsOwn() {
+			return nil, &usageError{err: fmt.Errorf("%s is no backup of a database, and only those are drilled; name one as DB/latest, or latest for every database", b)}
+		}
 		list = append(list, drill.Backup{Name: b.String(), Repository: d.repo.String(), Folder: b,
 			Fetch: strings.HasPrefix(d.repo.String(), "s3://")})
 	}
