@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgberth/pgberth/archive"
+	"github.com/pgberth/pgberth/internal/human"
 )
 
 // A Backup is one that has been published.
@@ -219,6 +220,9 @@ func (r *Repository) load(ctx context.Context, backups []*Backup) ([]*Backup, er
 			b.Manifest, b.Err = b.readManifest(ctx)
 			gone[i] = errors.Is(b.Err, fs.ErrNotExist)
 			if b.Err == nil {
+				b.Err = b.checkFolder()
+			}
+			if b.Err == nil {
 				b.Err = archive.CheckSizes(ctx, b, b.Manifest)
 			}
 			return context.Cause(ctx)
@@ -235,6 +239,25 @@ func (r *Repository) load(ctx context.Context, backups []*Backup) ([]*Backup, er
 	}
 	return there, nil
 }
+
+// checkFolder holds the name of the folder, from which the backup has its time, against what was published.
+func (b *Backup) checkFolder() error {
+	id := b.Manifest.Backup.ID
+	if id == b.ID || id == "" { // that of an archive which was not made in a repository
+		return nil
+	}
+	text := fmt.Sprintf("its manifest is that of %s/%s: the folder was renamed; give it that name back", b.Series.shown(), human.Name(id))
+	return &renamedError{text, &archive.CorruptError{File: archive.ManifestName, Err: errors.New(text)}}
+}
+
+// A renamedError is damage to the name of a backup, and not to a file.
+type renamedError struct {
+	text    string
+	corrupt *archive.CorruptError
+}
+
+func (e *renamedError) Error() string { return e.text }
+func (e *renamedError) Unwrap() error { return e.corrupt }
 
 func (b *Backup) readManifest(ctx context.Context) (*archive.Manifest, error) {
 	r, err := b.Open(ctx, archive.ManifestName)

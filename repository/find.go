@@ -15,7 +15,7 @@ const (
 
 // Find returns the backup that a reference means: an ID or the beginning of one, latest or oldest, with a database's name and a
 // slash before it if need be. Without one, latest and oldest mean something only where there are backups of one database.
-// A backup with a time that has not come yet is the latest only if there is no other. The backup need not be good. Errors wrap [ErrNotFound], or are an [*AmbiguousError]; they do not repeat the reference.
+// A backup with a time that has not come yet is the latest only if there is no other, and warned of. The backup need not be good. Errors wrap [ErrNotFound], or are an [*AmbiguousError]; they do not repeat the reference.
 func (r *Repository) Find(ctx context.Context, ref string) (*Backup, error) {
 	series, id, err := r.parseRef(ctx, ref)
 	if err != nil {
@@ -102,13 +102,23 @@ func (r *Repository) choose(published []*Backup, id string) (*Backup, error) {
 	case id == Oldest:
 		return databases[0], nil
 	}
-	now := r.opts.Now()
-	for _, b := range slices.Backward(databases) {
+	return r.latest(databases), nil
+}
+
+// latest is the last of some backups, oldest first, whose time has come, or the last of all. Either may not be the one that was made last.
+func (r *Repository) latest(backups []*Backup) *Backup {
+	now, last := r.opts.Now(), backups[len(backups)-1]
+	if !last.IsFuture(now) {
+		return last
+	}
+	for _, b := range slices.Backward(backups) {
 		if !b.IsFuture(now) {
-			return b, nil
+			r.warn(last.Series.shown(), "%s has a time that has not come yet, so the latest is taken to be %s: see whether the clocks are right", last, b)
+			return b
 		}
 	}
-	return databases[len(databases)-1], nil
+	r.warn(last.Series.shown(), "the latest, %s, has a time that has not come yet, and so have all others: see whether the clocks are right", last)
+	return last
 }
 
 func (r *Repository) chooseID(published []*Backup, id string) (*Backup, error) {

@@ -39,9 +39,16 @@ func (f *Forgotten) Freed() int64 {
 var ErrNoPolicy = errors.New("the policy has no rule, so nothing is removed")
 
 // NewestError reports a backup that was to be removed by name although it is the newest good one of its series.
-type NewestError struct{ Backup *Backup }
+type NewestError struct {
+	Backup *Backup
+	Future bool // its time has not come yet, and that of no good one has
+}
 
 func (e *NewestError) Error() string {
+	if e.Future {
+		return fmt.Sprintf("%s has a time that has not come yet, and %s has no good backup whose time has: the last one is never removed; make one by a clock that is right, then forget this one",
+			e.Backup, e.Backup.Series.shown())
+	}
 	return fmt.Sprintf("%s is the newest good backup of %s, which is never removed; if the database is not needed any more, remove the folder %s yourself",
 		e.Backup, e.Backup.Series.shown(), e.Backup.Series)
 }
@@ -100,7 +107,7 @@ func allBut(backups []*Backup, ids []string, now time.Time) ([]Decision, error) 
 		}
 		named := slices.Contains(ids, b.ID)
 		if named && b == protected {
-			return nil, &NewestError{b}
+			return nil, &NewestError{b, b.IsFuture(now)}
 		}
 		decisions[i].Backup = b
 		if !named {

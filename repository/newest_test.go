@@ -67,17 +67,17 @@ func TestForgetNamedFuture(t *testing.T) {
 		_, err := r.Forget(t.Context(), ForgetOptions{Named: []string{"shop/" + id}})
 		return err
 	}
-	wantKept := func(id string) {
+	wantKept := func(id string, isFuture bool) {
 		t.Helper()
 		var newest *NewestError
-		if err := forget(id); !errors.As(err, &newest) || newest.Backup.ID != id {
+		if err := forget(id); !errors.As(err, &newest) || newest.Backup.ID != id || newest.Future != isFuture {
 			t.Errorf("forget %s: %v", id, err)
 		}
 	}
 	future, further := addBackup(t, r, shop, now.AddDate(1, 0, 0)), addBackup(t, r, shop, now.AddDate(2, 0, 0))
-	wantKept(further) // the only ones there are
+	wantKept(further, true) // the only ones there are
 	older, newest := addBackup(t, r, shop, night(7)), addBackup(t, r, shop, night(8))
-	wantKept(newest)
+	wantKept(newest, false)
 	for _, id := range []string{older, further, future} {
 		if err := forget(id); err != nil {
 			t.Errorf("forget %s: %v", id, err)
@@ -86,5 +86,5 @@ func TestForgetNamedFuture(t *testing.T) {
 	if got := listed(t, r); !slices.Equal(got, []string{"shop/" + newest}) {
 		t.Errorf("left: %v", got)
 	}
-	wantKept(newest)
+	wantKept(newest, false)
 }

@@ -267,14 +267,15 @@ func TestLatestHasCome(t *testing.T) {
 	r := New(openTestLocal(t, t.TempDir()), Options{Now: func() time.Time { return now }, Reporter: told})
 	future := addBackup(t, r, Database("shop"), night(5).AddDate(10, 0, 0))
 	b, err := r.Find(t.Context(), Latest)
-	if err != nil || b.ID != future {
-		t.Errorf("%v, %v", b, err)
+	if err != nil || b.ID != future || !strings.Contains(told.warnings(), "the latest, shop/"+future+", has a time that has not come yet") {
+		t.Errorf("%v, %v; warnings: %s", b, err, told.warnings())
 	}
 	addBackup(t, r, Database("shop"), night(4))
 	ahead := addBackup(t, r, Database("shop"), night(5).Add(10*time.Minute)) // of a host whose clock is a little ahead
-	if b, err = r.Find(t.Context(), "shop/latest"); err != nil || b.ID != ahead {
-		t.Errorf("%v, %v", b, err)
+	if b, err = r.Find(t.Context(), "shop/latest"); err != nil || b.ID != ahead || !strings.Contains(told.warnings(), "so the latest is taken to be shop/"+ahead) {
+		t.Errorf("%v, %v; warnings: %s", b, err, told.warnings())
 	}
+	told.texts = nil
 	l := lockSeries(t, r, Database("shop"))
 	defer release(t, l)
 	d, err := l.Begin(t.Context())
