@@ -33,6 +33,11 @@ func Broken(list []*Stored, known ...*Stored) []string {
 			before[r.Backup.Database] = older
 		}
 		older[r.Sum] = true
+		if kept := r.forRepository(); kept != r.Report { // the next one may name what a repository has of this
+			if s, err := kept.Stored(); err == nil {
+				older[s.Sum] = true
+			}
+		}
 	}
 	return broken
 }

@@ -21,7 +21,7 @@ func (d *drill) checkFiles(ctx context.Context, s *source) error {
 	if err == nil {
 		s.describe(d.report, d.History)
 		err = s.verify(ctx)
-	} else if isDamage(err) {
+	} else {
 		d.describeUnread(ctx, s)
 	}
 	files.Elapsed = time.Since(start)

@@ -131,6 +131,7 @@ func (d *drill) open(ctx context.Context) (_ *source, err error) {
 		d.report.add(files)
 		return s, errRejected
 	} else if err != nil {
+		d.describeUnread(ctx, s)
 		return s, err
 	}
 	if s.fetched == "" {

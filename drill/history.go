@@ -189,21 +189,24 @@ func writeFile(path string, data []byte) error {
 	})
 }
 
-// WriteRepository keeps a report in a repository, beside the backups.
-func WriteRepository(ctx context.Context, repo *repository.Repository, r *Report, history []*Stored) error {
-	data, _, err := r.JSON()
+// WriteRepository keeps a report in a repository, beside the backups: as it is, or without names and values if the backup is
+// encrypted. It returns what it has written, which the next report about the database names.
+func WriteRepository(ctx context.Context, repo *repository.Repository, r *Report, history []*Stored) (*Stored, error) {
+	r = r.forRepository()
+	data, sum, err := r.JSON()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	page, err := r.HTML(history)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	locked, ctx, err := repo.Lock(ctx, repository.Drills)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return errors.Join(publish(ctx, locked, r, map[string][]byte{jsonFile: data, htmlFile: page}), locked.Release())
+	err = errors.Join(publish(ctx, locked, r, map[string][]byte{jsonFile: data, htmlFile: page}), locked.Release())
+	return &Stored{Report: r, Sum: sum, Published: sum}, err
 }
 
 func publish(ctx context.Context, locked *repository.Locked, r *Report, files map[string][]byte) (err error) {

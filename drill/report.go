@@ -45,6 +45,9 @@ type Report struct {
 	Checks []Check    `json:"checks"`
 	Kept   *Kept      `json:"kept,omitempty"`
 
+	// Redacted says that names and values were left out, as the repository of an encrypted backup has it.
+	Redacted bool `json:"redacted,omitempty"`
+
 	// Previous is the SHA-256 of the JSON of the report about the same database before this one.
 	Previous string `json:"previous_report_sha256,omitempty"`
 }

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pgberth/pgberth/archive"
@@ -29,6 +31,7 @@ type source struct {
 	backup   Backup
 	fetched  string // temporary folder with a copy, or ""
 	folder   archive.Folder
+	stored   *archive.Manifest // of the files as they are stored, once it was fetched
 	contents *archive.Contents
 	archive  archive.Archive
 	catalog  *archive.Catalog // or nil
@@ -47,6 +50,7 @@ func (s *source) fetch(ctx context.Context) error {
 	if err != nil {
 		return fromFolder(err)
 	}
+	s.stored = m
 	if err := archive.CheckSizes(ctx, s.folder, m); err != nil { // no others come along
 		return fromFolder(err)
 	}
@@ -172,15 +176,36 @@ func (s *source) serverSpec() ServerSpec {
 	return want
 }
 
-// describeUnread notes in the report what a backup is that cannot be opened, so far as its manifest tells.
+// describeUnread notes in the report what a backup is that cannot be opened, so far as its manifest tells. Without one the
+// names of its files tell whether it is encrypted.
 func (d *drill) describeUnread(ctx context.Context, s *source) {
 	if s.folder == nil {
 		return
 	}
-	if m, err := archive.ReadManifest(ctx, s.folder); err == nil {
-		d.report.Backup.Database, d.report.Backup.Snapshot = m.Database.Name, m.Snapshot.Time
-		d.report.follow(d.History)
+	m, err := s.stored, error(nil)
+	if m == nil {
+		m, err = archive.ReadManifest(ctx, s.folder)
 	}
+	if err != nil {
+		if !isDamage(err) && !errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+		list, err := s.folder.List(ctx)
+		d.report.Backup.Encrypted = err == nil && slices.ContainsFunc(list, func(f archive.FolderEntry) bool { return strings.HasSuffix(f.Name, archive.SealedSuffix) })
+		return
+	}
+	b := &d.report.Backup
+	b.Database, b.ServerVersion = m.Database.Name, m.Server.Version
+	b.fromManifest(m, m)
+	d.report.follow(d.History)
+}
+
+// fromManifest notes what manifests tell: that of the files as they are stored, and the one of what is in them.
+func (b *BackupInfo) fromManifest(stored, m *archive.Manifest) {
+	total := m.Total()
+	b.Manifest, b.SystemIdentifier, b.Snapshot = stored.Checksum, m.Server.SystemIdentifier, m.Snapshot.Time
+	b.Tables, b.Rows, b.Raw, b.LargeObjects = total.Tables, total.Rows, total.Raw, total.LargeObjects
+	b.Encrypted, b.Stored = stored.Encrypted(), stored.Size()
 }
 
 // follow names the last report about the same database.
@@ -206,13 +231,5 @@ func (s *source) describe(r *Report, history []*Stored) {
 	if m == nil {
 		return
 	}
-	total := m.Total()
-	stored := s.contents.Stored()
-	b.Manifest, b.SystemIdentifier, b.Snapshot = stored.Checksum, m.Server.SystemIdentifier, m.Snapshot.Time
-	b.Tables, b.Rows, b.Raw, b.LargeObjects = total.Tables, total.Rows, total.Raw, total.LargeObjects
-	b.Encrypted = stored.Encrypted()
-	b.Stored = 0
-	for _, f := range stored.Files {
-		b.Stored += f.Size
-	}
+	b.fromManifest(s.contents.Stored(), m)
 }

@@ -224,12 +224,16 @@ func (d *driller) store(ctx context.Context, r *drill.Report) error {
 		}
 		d.reporter.Report(progress.Notice{Text: "report: " + path})
 	}
+	stored, err := r.Stored()
+	if err != nil {
+		return err
+	}
+	d.written = append(d.written, stored)
 	if d.repo != nil {
-		if err := drill.WriteRepository(ctx, d.repo, r, d.history); err != nil {
+		if stored, err = drill.WriteRepository(ctx, d.repo, r, d.history); err != nil {
 			return fmt.Errorf("keep the report in %s: %w", d.repo, err)
 		}
 	}
-	stored, err := r.Stored()
-	d.history, d.written = append(d.history, stored), append(d.written, stored)
-	return err
+	d.history = append(d.history, stored)
+	return nil
 }

@@ -25,7 +25,7 @@ func TestLastPassedReadsOnce(t *testing.T) {
 	}{{"shop", drill.Passed}, {"bank", drill.Passed}, {"bank", drill.Rejected}} {
 		r := &drill.Report{Format: drill.ReportFormat, ID: "drill-" + string(rune('a'+n)), Verdict: report.verdict, Started: ended, Ended: ended.Add(time.Duration(n) * time.Hour)}
 		r.Backup.Database = report.database
-		if err := drill.WriteRepository(t.Context(), repo, r, nil); err != nil {
+		if _, err := drill.WriteRepository(t.Context(), repo, r, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
