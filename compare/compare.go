@@ -72,6 +72,7 @@ type Difference struct {
 	Aspect string `json:"aspect"` // what differs: "type", "owner", "rows"; "presence" if one side lacks the object
 	From   string `json:"from"`
 	To     string `json:"to"`
+	Note   string `json:"note,omitempty"` // what else there is to know
 }
 
 // What stands in a Difference for a value that is not there or must not be seen.
@@ -84,7 +85,11 @@ const (
 )
 
 func (d Difference) String() string {
-	return fmt.Sprintf("%s %s: %s: %s, %s", d.Kind, d.Object, d.Aspect, d.From, d.To)
+	text := fmt.Sprintf("%s %s: %s: %s, %s", d.Kind, d.Object, d.Aspect, d.From, d.To)
+	if d.Note != "" {
+		text += "; " + d.Note
+	}
+	return text
 }
 
 // Run compares two databases. That they differ is no error; an error says that

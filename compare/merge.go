@@ -97,6 +97,9 @@ func (m *merge) object(from, to *cursor, order int) {
 		if order > 0 {
 			d.From, d.To = d.To, d.From
 		}
+		if some.invalid() {
+			d.Note = "an invalid index, which pg_dump leaves out; REINDEX INDEX or DROP INDEX where it is"
+		}
 		m.differences = append(m.differences, d)
 		return
 	}
@@ -230,6 +233,12 @@ func (c *cursor) fail(err error) error {
 // isKey reports whether a column says which object it is.
 func (c *cursor) isKey(i int) bool {
 	return slices.Contains([]string{"kind", "object", "parent"}, c.columns[i])
+}
+
+// invalid reports whether it stands on an index that is not valid, as CREATE INDEX CONCURRENTLY leaves it when it fails.
+func (c *cursor) invalid() bool {
+	i := slices.Index(c.columns, "valid")
+	return c.row.kind == "index" && i >= 0 && c.row.values[i].text == "f"
 }
 
 func (c *cursor) close() {

@@ -139,11 +139,15 @@ func comparedText(r *compare.Report) string {
 const shortValue = 60
 
 func differenceText(d compare.Difference) string {
+	note := ""
+	if d.Note != "" {
+		note = ": " + d.Note
+	}
 	switch {
 	case d.Aspect == "presence" && d.From == "missing":
-		return "  missing at the source\n"
+		return "  missing at the source" + note + "\n"
 	case d.Aspect == "presence" && d.To == "missing":
-		return "  missing at the target\n"
+		return "  missing at the target" + note + "\n"
 	case isShort(d.From) && isShort(d.To):
 		return fmt.Sprintf("  %s: %s at the source, %s at the target\n", d.Aspect, d.From, d.To)
 	}
