@@ -33,7 +33,7 @@ test-matrix: ## run all tests, those of versions with sources and targets of Pos
 	PGBERTH_TEST_DISALLOW_SKIP=1 PGBERTH_TEST_MATRIX=1 PGBERTH_TEST_MAJORS='$(MATRIX)' go test -p 1 -timeout 60m ./...
 
 soak: ## run the long forms of the tests: kills at every step, a thousand damaged archives; then fuzzing
-	testdata/setup.sh s3 host ssh chromium 15 17
+	testdata/setup.sh s3 host ssh podman chromium 15 17
 	PGBERTH_TEST_DISALLOW_SKIP=1 PGBERTH_TEST_SOAK=1 go test -count 1 -p 1 -timeout 120m ./migrate ./restore ./dump ./compare ./nightly ./repository ./backup ./containerpg ./cmd/pgberth ./archive ./drill
 	for target in $$(grep -ho 'func Fuzz[A-Za-z]*' archive/*_test.go | cut -d' ' -f2); do \
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x ./archive; done

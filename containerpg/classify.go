@@ -68,6 +68,22 @@ func (b box) startedAt() string {
 	return b.info.State.StartedAt
 }
 
+// unhealthy says that a container's own health check fails, and what it said the last time.
+func (b box) unhealthy() (said string, yes bool) {
+	if b.info.State == nil || b.info.State.Health == nil || b.info.State.Health.Status != container.Unhealthy {
+		return "", false
+	}
+	log := b.info.State.Health.Log
+	if len(log) == 0 || log[len(log)-1] == nil {
+		return "", true
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(log[len(log)-1].Output), "\n")
+	if line == "" {
+		return "", true
+	}
+	return ": " + line[:min(len(line), 200)], true
+}
+
 // commandLine is what the container was asked to run. Of an image whose
 // entrypoint prepares and then runs its arguments, these are.
 func (b box) commandLine() string {

@@ -11,6 +11,7 @@ package containerpg
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/url"
 	"strings"
@@ -70,6 +71,9 @@ type apiClient struct{ *client.Client }
 
 func (c apiClient) CreateContainer(ctx context.Context, name string, config *container.Config, host *container.HostConfig) (string, error) {
 	created, err := c.ContainerCreate(ctx, config, host, nil, nil, name)
+	if err != nil && strings.Contains(err.Error(), "container-init binary not found") { // Podman, of which it is a part of its own
+		err = fmt.Errorf("%w; install catatonit on the engine's machine", err)
+	}
 	return created.ID, err
 }
 

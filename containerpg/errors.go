@@ -1,9 +1,11 @@
 package containerpg
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"strings"
 	"syscall"
 
@@ -53,7 +55,11 @@ func (e *AmbiguousError) Error() string {
 	if e.Selector.Name != "" || e.Selector.Port != 0 {
 		what = "containers " + e.Selector.what()
 	}
-	return fmt.Sprintf("%d %s; name one of them as docker://NAME: %s", len(e.Matches), what, strings.Join(e.Matches, ", "))
+	remedy := "name one of them as docker://NAME"
+	if e.Selector.Name != "" && e.Selector.Project == "" {
+		remedy += ", or its Compose project with --project"
+	}
+	return fmt.Sprintf("%d %s; %s: %s", len(e.Matches), what, remedy, strings.Join(e.Matches, ", "))
 }
 
 // A StoppedError says that a container is not running.
@@ -172,6 +178,8 @@ func (e *EngineError) Error() string {
 		why := attemptReason(a)
 		if strings.HasPrefix(a.Host, "ssh://") {
 			remedy = "see that ssh reaches it without a question asked, as in: ssh HOST docker version"
+		} else if isTLS(a.Err) {
+			remedy = "see that ca.pem, cert.pem and key.pem, of the docker context or in DOCKER_CERT_PATH with DOCKER_TLS_VERIFY=1, are those that the engine wants"
 		} else if errors.Is(a.Err, fs.ErrPermission) {
 			remedy = "join the group that owns the socket (usually docker), or use sudo"
 		}
@@ -182,6 +190,13 @@ func (e *EngineError) Error() string {
 		return fmt.Sprintf("no docker engine answered at %s (from %s): %s; %s", a.Host, a.Source, attemptReason(a), remedy)
 	}
 	return "no docker engine answered; tried " + strings.Join(tried, ", ") + "; " + remedy
+}
+
+// isTLS says that two sides could not agree on who they are. To a client that does not know of it an engine behind TLS says so in words.
+func isTLS(err error) bool {
+	alert, heard := errors.AsType[*net.OpError](err)
+	_, unknown := errors.AsType[*tls.CertificateVerificationError](err)
+	return heard && alert.Op == "remote error" || unknown || strings.Contains(err.Error(), "HTTP request to an HTTPS server")
 }
 
 func attemptReason(a EndpointAttempt) string {

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgberth/pgberth/internal/session"
+	"github.com/pgberth/pgberth/progress"
 )
 
 // A visit is an attempt to reach the server in one container.
@@ -89,6 +90,12 @@ func (v *visit) once(ctx context.Context) (*Server, error) {
 func (v *visit) tell(s *Server, refused error) {
 	if refused != nil && s.Path != ViaBridge && s.Path != ViaPort {
 		v.e.notice(fmt.Sprintf("container %q: from outside: %s; let in through the container's own socket", s.Name, reason(refused)))
+	}
+	if said, unhealthy := v.box.unhealthy(); unhealthy && v.e.Reporter != nil {
+		v.e.Reporter.Report(progress.Warning{
+			Object: "container " + s.Name, Text: "its server answers, but its health check fails" + said,
+			Remedy: "docker inspect " + s.Name + " shows the check",
+		})
 	}
 }
 

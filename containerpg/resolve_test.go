@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,10 +14,12 @@ import (
 	"testing"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgberth/pgberth/internal/pgtest"
 	"github.com/pgberth/pgberth/internal/session"
+	"github.com/pgberth/pgberth/progress"
 )
 
 func TestResolveByEveryName(t *testing.T) {
@@ -171,6 +174,42 @@ func TestReachUnusualNetworks(t *testing.T) {
 			t.Errorf("%s, %s", s.Via, s.Address)
 		}
 	})
+	t.Run("under an init", func(t *testing.T) {
+		pg := pgtest.Container(t, 17, pgtest.NoWait(), pgtest.DockerArgs("--init"))
+		for _, via := range everyWay {
+			mustAnswer(t, resolve(t, only(e, via), Selector{Name: pg.Container}), "postgres")
+		}
+	})
+	t.Run("published on another address", func(t *testing.T) {
+		pg := pgtest.Container(t, 17, pgtest.NoWait(), pgtest.DockerArgs("--publish", "127.0.0.3::5432"))
+		s := resolve(t, only(e, ViaPort), Selector{Name: pg.Container})
+		if s.Host != "127.0.0.3" || len(s.Published) != 1 || s.Port != s.Published[0].HostPort {
+			t.Errorf("%s, published %+v", s.Address, s.Published)
+		}
+		mustAnswer(t, s, "postgres")
+	})
+	t.Run("internal network with IPv6", func(t *testing.T) {
+		network := pgtest.NewName("network")
+		prefix := fmt.Sprintf("fd5a:%x:%x", rand.Uint32N(1<<16), rand.Uint32N(1<<16))
+		if out, err := exec.Command("docker", "network", "create", "--internal", "--ipv6", "--subnet", prefix+"::/64", network).CombinedOutput(); err != nil {
+			pgtest.Unavailable(t, "no network with IPv6: %v: %s", err, out)
+		}
+		t.Cleanup(func() {
+			if err := e.docker.NetworkRemove(context.WithoutCancel(t.Context()), network); err != nil {
+				t.Error(err)
+			}
+		})
+		both := pgtest.Container(t, 17, pgtest.NoWait(), pgtest.DockerArgs("--network", network))
+		six := pgtest.Container(t, 17, pgtest.NoWait(), pgtest.DockerArgs("--network", network), pgtest.Settings("listen_addresses=::"))
+		for name, want := range map[string]string{both.Container: "address on network " + network, six.Container: "IPv6 address on network " + network} {
+			s := resolve(t, only(e, ViaBridge), Selector{Name: name})
+			if s.Via != want || strings.Contains(s.Host, ":") != strings.HasPrefix(want, "IPv6") {
+				t.Errorf("%s via %s, want %s", s.Address, s.Via, want)
+			}
+			mustAnswer(t, s, "postgres")
+			mustAnswer(t, resolve(t, only(e, ViaExec), Selector{Name: name}), "postgres")
+		}
+	})
 	server := func(words ...string) *container.Config {
 		return &container.Config{Image: pgtest.Image(17), Cmd: append([]string{"postgres"}, words...), Env: []string{"POSTGRES_PASSWORD=x"}}
 	}
@@ -316,6 +355,15 @@ func TestResolveErrors(t *testing.T) {
 			t.Errorf("%+v, %v", servers, err)
 		}
 	})
+	t.Run("one service name in two projects", func(t *testing.T) {
+		other := strings.ToLower(pgtest.NewName("project"))
+		third := pgtest.Container(t, 17, pgtest.NoWait(), label(labelProject, other), label(labelService, "db"))
+		_, err := e.Resolve(t.Context(), Selector{Name: "db"})
+		wantError[*AmbiguousError](t, err, "service "+project+"/db)", third.Container+" (pgberth/postgres:17, service "+other+"/db)", "--project")
+		if s := resolve(t, e, Selector{Name: "db", Project: other}); s.Name != third.Container {
+			t.Errorf("resolved %s", s.Name)
+		}
+	})
 	t.Run("not there", func(t *testing.T) {
 		_, err := e.Resolve(t.Context(), Selector{Name: "no_such_container"})
 		wantError[*NotFoundError](t, err, `"no_such_container"`, first.Container)
@@ -349,6 +397,67 @@ func TestResolveErrors(t *testing.T) {
 		if _, err := e.Resolve(ctx, Selector{Name: second.Container}); !errors.Is(err, context.Canceled) {
 			t.Errorf("%v", err)
 		}
+	})
+}
+
+// A server whose container's health check fails is used, and its user warned. One that is paused would never answer.
+func TestUnhealthyAndPaused(t *testing.T) {
+	t.Parallel()
+	e, pg := container17(t, pgtest.DockerArgs("--health-cmd", "echo no milk; false", "--health-interval", "1s", "--health-retries", "1"))
+	heard := &events{}
+	e.Reporter = heard
+	eventually(t, func() error {
+		b, err := e.inspect(t.Context(), pg.Container)
+		if _, unhealthy := b.unhealthy(); err == nil && !unhealthy {
+			err = errors.New("it is healthy")
+		}
+		return err
+	})
+	mustAnswer(t, resolve(t, e, Selector{Name: pg.Container}), "postgres")
+	servers, err := e.Locate(t.Context(), Selector{Name: pg.Container})
+	if err != nil || len(servers) != 1 || servers[0].Problem != "" {
+		t.Errorf("%+v, %v", servers, err)
+	}
+	warning := progress.Warning{Object: "container " + pg.Container, Text: "its server answers, but its health check fails: no milk",
+		Remedy: "docker inspect " + pg.Container + " shows the check"}
+	if diff := cmp.Diff([]progress.Event{warning, warning}, heard.list); diff != "" {
+		t.Error(diff)
+	}
+
+	docker := func(verb string) {
+		t.Helper()
+		if out, err := exec.Command("docker", verb, pg.Container).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	docker("pause")
+	_, err = e.Resolve(t.Context(), Selector{Name: pg.Container})
+	wantError[*StoppedError](t, err, "is paused; docker unpause "+pg.Container)
+	servers, err = e.Locate(t.Context(), Selector{Name: pg.Container})
+	if err != nil || len(servers) != 1 || servers[0].Problem != fmt.Sprintf("container %q is paused; docker unpause %s", pg.Container, pg.Container) {
+		t.Errorf("%+v, %v", servers, err)
+	}
+	docker("unpause")
+	resolve(t, e, Selector{Name: pg.Container})
+}
+
+func TestRestarting(t *testing.T) {
+	t.Parallel()
+	e := openEngine(t)
+	pgtest.SharedContainer(t, 17) // skips where there can be none
+	name := start(t, e, &container.Config{Image: pgtest.Image(17), Entrypoint: []string{"sh", "-c", "exit 3"}},
+		&container.HostConfig{NetworkMode: "none", RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyAlways}})
+	want := fmt.Sprintf("container %q keeps stopping and is being restarted (exit 3); docker logs %s says why", name, name)
+	eventually(t, func() error { // it runs for a moment now and then
+		_, err := e.Resolve(t.Context(), Selector{Name: name})
+		if stopped, ok := errors.AsType[*StoppedError](err); !ok || stopped.Error() != want {
+			return fmt.Errorf("%w, want %s", err, want)
+		}
+		servers, err := e.Locate(t.Context(), Selector{Name: name})
+		if err != nil || len(servers) != 1 || servers[0].Problem != want {
+			return fmt.Errorf("%+v, %w", servers, err)
+		}
+		return nil
 	})
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# setup.sh [s3] [host] [ssh] [engine] [chromium] [MAJOR...]: provides what the tests stand on, installing it as root or naming the command that would.
+# setup.sh [s3] [host] [ssh] [podman] [engine] [chromium] [MAJOR...]: provides what the tests stand on, installing it as root or naming the command that would.
 #
-# "s3" is the program of an S3 server, bin/s3server, "host" PostgreSQL's server programs on this machine, "ssh" an sshd that is not started, "engine" a docker engine,
+# "s3" is the program of an S3 server, bin/s3server, "host" PostgreSQL's server programs on this machine, "ssh" an sshd that is not started, "podman" Podman, "engine" a docker engine,
 # "chromium" a browser that looks at pages; a number is the image pgberth/postgres:NUMBER.
 # What is there already is left as it is.
 set -euo pipefail
@@ -33,16 +33,27 @@ host_postgres() {
 	install postgresql
 }
 
-# ssh_server installs sshd for the tests, which start their own on the loopback address. None is to run besides.
-ssh_server() {
-	[[ -x /usr/sbin/sshd ]] && command -v ssh >/dev/null && return
+# quietly installs packages without starting what they would start.
+quietly() {
 	local policy=/usr/sbin/policy-rc.d
 	if [[ $(id -u) == 0 && ! -e $policy ]]; then
 		trap 'rm -f /usr/sbin/policy-rc.d' EXIT
 		printf '#!/bin/sh\nexit 101\n' >$policy
 		chmod 755 $policy
 	fi
-	install openssh-server openssh-client
+	install "$@"
+}
+
+# ssh_server installs sshd for the tests, which start their own on the loopback address. None is to run besides.
+ssh_server() {
+	[[ -x /usr/sbin/sshd ]] && command -v ssh >/dev/null && return
+	quietly openssh-server openssh-client
+}
+
+# podman installs Podman for the tests, which start its service on a socket of their own.
+podman() {
+	type -P podman >/dev/null && [[ -e /usr/libexec/podman/catatonit ]] && return
+	quietly podman catatonit
 }
 
 check_go() {
@@ -91,6 +102,7 @@ for what; do
 		;;
 	host) host_postgres ;;
 	ssh) ssh_server ;;
+	podman) podman ;;
 	engine) engine ;;
 	chromium) browser=yes ;;
 	*) majors+=("$what") ;;
