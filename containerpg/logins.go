@@ -34,6 +34,9 @@ func (v *visit) logins(ctx context.Context, addresses []address) ([]login, error
 	}
 	var own []login
 	for _, user := range slices.Compact(users) {
+		if v.sel.Password != "" {
+			own = append(own, login{user: user, password: v.sel.Password, source: "the password that was given"})
+		}
 		list, err := ownPasswords(user, v.database(user), hosts)
 		if err != nil {
 			return nil, err

@@ -295,6 +295,11 @@ func TestCredentialsThatChanged(t *testing.T) {
 	_, err = e.Resolve(t.Context(), Selector{Name: pg.Container, User: "nobody"})
 	wantError[*AuthError](t, err, `user "nobody"`)
 
+	if s := resolve(t, e, Selector{Name: pg.Container, User: "bob", Password: "bobs"}); s.User != "bob" || s.ConnConfig("").Password != "bobs" {
+		t.Errorf("a password that was given: %+v", s)
+	}
+	_, err = e.Resolve(t.Context(), Selector{Name: pg.Container, User: "bob", Password: "none"})
+	wantError[*AuthError](t, err, `user "bob"`, "tried the password that was given)")
 	t.Setenv("PGPASSWORD", "changed")
 	if s := resolve(t, e, byName); s.ConnConfig("").Password != "changed" {
 		t.Error("PGPASSWORD was not used")

@@ -20,6 +20,7 @@ type Selector struct {
 
 	User     string // empty: as the container's environment says
 	Database string // empty: as the container's environment says
+	Password string // of the user, to try before any other; it is never shown
 }
 
 const urlForm = "docker://[USER@]NAME[/DBNAME] or docker://[USER@]:PORT[/DBNAME]"

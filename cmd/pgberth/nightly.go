@@ -201,11 +201,15 @@ func (n *nightlyServers) find(ctx context.Context, r *resolver, job *config.Job)
 	if err != nil {
 		return nil, err
 	}
+	password := job.Password.Reveal()
+	if ref.selector != nil {
+		ref.selector.Password = password // without it the container might not be reached
+	}
 	at, err := r.resolve(ctx, "source", ref, "")
 	if err != nil {
 		return nil, err
 	}
-	if password := job.Password.Reveal(); password != "" {
+	if password != "" && ref.selector == nil {
 		at.Endpoint = at.Endpoint.WithPassword(password)
 	}
 	return &nightly.Source{
