@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/pgberth/pgberth/archive"
@@ -29,6 +30,7 @@ type Assertion struct {
 
 	rows    *int64         // number of rows
 	value   *string        // first column of the first row, as text
+	alike   string         // or this
 	min     *big.Rat       // it is a number, not below
 	max     *big.Rat       // nor above
 	matches *regexp.Regexp // its text matches
@@ -46,15 +48,26 @@ const assertionTimeout = time.Minute
 //
 // Its errors say in which line.
 func ReadAssertions(r io.Reader) ([]Assertion, error) {
+	dec := yaml.NewDecoder(r)
+	var document, second yaml.Node
+	if err := dec.Decode(&document); errors.Is(err, io.EOF) {
+		return nil, errors.New("the file is empty, where a list named checks is wanted")
+	} else if err != nil {
+		return nil, inYAML(err)
+	}
+	if err := dec.Decode(&second); err == nil {
+		return nil, fmt.Errorf("line %d: a second document begins here, and the file is to be one", second.Line)
+	} else if !errors.Is(err, io.EOF) {
+		return nil, inYAML(err)
+	}
+	if err := knownKeys(document.Content[0], []string{"checks"}); err != nil {
+		return nil, err
+	}
 	var file struct {
 		Checks []assertionYAML `yaml:"checks"`
 	}
-	dec := yaml.NewDecoder(r)
-	dec.KnownFields(true)
-	if err := dec.Decode(&file); errors.Is(err, io.EOF) {
-		return nil, errors.New("the file is empty, where a list named checks is wanted")
-	} else if err != nil {
-		return nil, errors.New(strings.Join(strings.Fields(strings.TrimPrefix(strings.TrimPrefix(err.Error(), "yaml: "), "unmarshal errors:")), " "))
+	if err := document.Decode(&file); err != nil {
+		return nil, inYAML(err)
 	}
 	if len(file.Checks) == 0 {
 		return nil, errors.New("there is no check in it, where a list named checks is wanted")
@@ -68,6 +81,24 @@ func ReadAssertions(r io.Reader) ([]Assertion, error) {
 		list[i] = a
 	}
 	return list, nil
+}
+
+// inYAML is an error of the library's, in a line.
+func inYAML(err error) error {
+	return errors.New(strings.Join(strings.Fields(strings.TrimPrefix(strings.TrimPrefix(err.Error(), "yaml: "), "unmarshal errors:")), " "))
+}
+
+// knownKeys refuses keys that there are not. A node that is no mapping is left to its decoder.
+func knownKeys(node *yaml.Node, known []string) error {
+	if node.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i < len(node.Content); i += 2 {
+		if key := node.Content[i]; !slices.Contains(known, key.Value) {
+			return fmt.Errorf("line %d: unknown key %q; known are %s", key.Line, key.Value, strings.Join(known, ", "))
+		}
+	}
+	return nil
 }
 
 // assertionYAML is an assertion as it is written.
@@ -88,7 +119,7 @@ type assertionYAML struct {
 	line int
 }
 
-// assertionKeys are all there are. A decoder that is told to refuse others forgets so within a node.
+// assertionKeys are all there are.
 var assertionKeys = []string{"name", "sql", "database", "as", "timeout", "rows", "value", "min", "max", "matches", "within"}
 
 // UnmarshalYAML implements [yaml.Unmarshaler].
@@ -97,10 +128,8 @@ func (a *assertionYAML) UnmarshalYAML(node *yaml.Node) error {
 	if node.Kind != yaml.MappingNode {
 		return fmt.Errorf("line %d: a check is name:, sql: and what it must give", node.Line)
 	}
-	for i := 0; i < len(node.Content); i += 2 {
-		if key := node.Content[i]; !slices.Contains(assertionKeys, key.Value) {
-			return fmt.Errorf("line %d: there is no key %q; there are %s", key.Line, key.Value, strings.Join(assertionKeys, ", "))
-		}
+	if err := knownKeys(node, assertionKeys); err != nil {
+		return err
 	}
 	return node.Decode(&a.fields)
 }
@@ -119,10 +148,16 @@ func (a *assertionYAML) assertion() (Assertion, error) {
 		if out.Timeout, err = parseDuration(f.Timeout); err != nil {
 			return out, fmt.Errorf("timeout: %w", err)
 		}
+		if out.Timeout < time.Millisecond { // which the server would take for none
+			return out, errors.New("timeout: at least 1ms is needed")
+		}
 	}
 	expectations := 0
 	if f.Rows != nil {
 		expectations++
+		if *f.Rows < 0 {
+			return out, errors.New("rows: no query gives fewer than 0")
+		}
 	}
 	if !f.Value.IsZero() {
 		expectations++
@@ -130,6 +165,12 @@ func (a *assertionYAML) assertion() (Assertion, error) {
 			return out, errors.New("value: is not a text or a number")
 		}
 		out.value = &f.Value.Value
+		switch f.Value.ShortTag() {
+		case "!!bool": // which a server writes t and f
+			out.alike = strings.ToLower(f.Value.Value)[:1]
+		case "!!null":
+			return out, errors.New("value: is null; ask for it with IS NULL, and let the value be true")
+		}
 	}
 	if !f.Min.IsZero() || !f.Max.IsZero() {
 		expectations++
@@ -138,6 +179,9 @@ func (a *assertionYAML) assertion() (Assertion, error) {
 		}
 		if out.max, err = number(&f.Max); err != nil {
 			return out, fmt.Errorf("max: %w", err)
+		}
+		if out.min != nil && out.max != nil && out.min.Cmp(out.max) > 0 {
+			return out, errors.New("min is more than max, so that no number is within them")
 		}
 	}
 	if f.Matches != nil {
@@ -219,7 +263,11 @@ func (d *drill) checkAssertions(ctx context.Context, _ *pgx.Conn) error {
 	return nil
 }
 
-// assert runs a query in a session of its own, which it may spoil.
+// graceful is how much longer than its timeout a check may take before its connection is cut: what the statements themselves
+// have changed of their time does not hold for ever.
+const graceful = 2 * time.Second
+
+// assert runs a query in a session of its own, which it may spoil. What it writes is rolled back or refused.
 func (d *drill) assert(ctx context.Context, a *Assertion, c *Check) error {
 	c.Expected = a.expectation()
 	conn, err := d.connect(ctx, d.database)
@@ -228,26 +276,46 @@ func (d *drill) assert(ctx context.Context, a *Assertion, c *Check) error {
 	}
 	defer session.HangUp(ctx, conn)
 	// As an application would write it: without schemas, in UTF-8.
-	setup := "RESET search_path; SET row_security = on; SET client_encoding = 'UTF8'"
+	setup := "RESET search_path; SET row_security = on; SET client_encoding = 'UTF8'; SET default_transaction_read_only = on"
 	if a.As != "" {
 		setup += "; SET SESSION AUTHORIZATION " + archive.QuoteIdent(a.As)
 	}
-	if _, err = conn.PgConn().Exec(ctx, setup).ReadAll(); err == nil {
-		err = inSnapshot(ctx, conn, func() error { return a.ask(ctx, conn, c, d.report.Backup.Snapshot) })
+	start := time.Now()
+	limited, cancel := context.WithTimeout(ctx, a.Timeout+graceful)
+	defer cancel()
+	if _, err = conn.PgConn().Exec(limited, setup).ReadAll(); err == nil {
+		err = inSnapshot(limited, conn, func() error { return a.ask(limited, conn, c, d.report.Backup.Snapshot) })
 	}
-	if text, ok := sqlError(err); ok {
-		if aliveErr := d.server.Alive(ctx); aliveErr != nil {
-			return err
-		}
-		c.fail("an error", text)
-		return nil
+	if err == nil || ctx.Err() != nil {
+		return err
 	}
-	return err
+	server, said := errors.AsType[*pgconn.PgError](err)
+	timeout := limited.Err() != nil || said && server.Code == "57014" && time.Since(start) >= a.Timeout
+	// What a statement raises may have any code, such as that of a connection of dblink's. Only a session that goes on says so.
+	if !timeout && (!said || conn.IsClosed() || strings.HasPrefix(server.Code, "53")) {
+		return err
+	}
+	if goneErr := d.gone(ctx); goneErr != nil {
+		return errors.Join(goneErr, err)
+	}
+	if timeout {
+		c.fail("no answer", "it took longer than its timeout of "+human.Duration(a.Timeout))
+	} else {
+		c.fail("an error", fmt.Sprintf("%s (%s)", server.Message, server.Code))
+	}
+	return nil
 }
 
 // ask runs the query and judges what it gives.
 func (a *Assertion) ask(ctx context.Context, conn *pgx.Conn, c *Check, snapshot time.Time) error {
+	begun := func() (at int64, err error) { // the transaction, which with the first query can no longer be made to write
+		return at, conn.QueryRow(ctx, "SELECT (pg_catalog.date_part('epoch', pg_catalog.now()) * 1000000)::pg_catalog.int8", pgx.QueryExecModeSimpleProtocol).Scan(&at)
+	}
 	if _, err := conn.Exec(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d", a.Timeout.Milliseconds())); err != nil {
+		return err
+	}
+	before, err := begun()
+	if err != nil {
 		return err
 	}
 	results := conn.PgConn().Exec(ctx, a.SQL)
@@ -272,6 +340,12 @@ func (a *Assertion) ask(ctx context.Context, conn *pgx.Conn, c *Check, snapshot 
 	if err := results.Close(); err != nil {
 		return err
 	}
+	if after, err := begun(); err != nil {
+		return err
+	} else if after != before {
+		c.fail("another transaction", "it ended the transaction that it runs in, in which nothing can be written; leave COMMIT, ROLLBACK and the like out")
+		return nil
+	}
 	a.judge(c, n, first, null, snapshot)
 	return nil
 }
@@ -295,7 +369,7 @@ func (a *Assertion) judge(c *Check, rows int64, first *string, null bool, snapsh
 	c.Found = shorten(*first)
 	switch {
 	case a.value != nil:
-		if *first != *a.value {
+		if *first != *a.value && (a.alike == "" || *first != a.alike) {
 			c.fail("", "it gave "+shorten(*first))
 		}
 	case a.matches != nil:

@@ -61,6 +61,18 @@ func (d *drill) blame(ctx context.Context, err error) error {
 	return err
 }
 
+// gone says why the server cannot be the one that has made an error of a session that it cut: it has ended, or was started
+// again. Nil is that it is still there.
+func (d *drill) gone(ctx context.Context) error {
+	if err := d.server.Alive(ctx); err != nil {
+		return err
+	}
+	if err := d.sameServer(ctx); err != nil {
+		return errors.Join(d.lastWords(ctx), err)
+	}
+	return nil
+}
+
 // lastWords waits a moment for the end of a server whose connections broke: it says why. The engine is the last to notice.
 func (d *drill) lastWords(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)

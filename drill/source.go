@@ -26,6 +26,35 @@ type Backup struct {
 	Fetch bool
 }
 
+// DatabaseName is that of the database in the backup, or "" if the backup cannot be opened so far.
+func (b Backup) DatabaseName(ctx context.Context) string {
+	folder := b.Folder
+	if folder == nil {
+		directory, err := archive.OpenDirectory(b.Path)
+		if err != nil {
+			return fileDatabase(b.Path)
+		}
+		defer directory.Close() // only read from
+		folder = directory
+	}
+	if m, err := archive.ReadManifest(ctx, folder); err == nil {
+		return m.Database.Name
+	}
+	return fileDatabase(b.Path)
+}
+
+func fileDatabase(path string) string {
+	if path == "" {
+		return ""
+	}
+	a, err := archive.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer a.Close() // only read from
+	return a.TOC().DatabaseName()
+}
+
 // source is the backup, open.
 type source struct {
 	backup   Backup

@@ -40,6 +40,11 @@ func (d *driller) drillAll(ctx context.Context) ([]*drill.Report, error) {
 	if err := d.readHistory(ctx); err != nil {
 		return nil, &notRunError{err}
 	}
+	if !d.several { // nightly's checks are for all databases of a job, each of which is drilled in a run of its own
+		if err := d.checkAssertions(ctx, backups); err != nil {
+			return nil, err
+		}
+	}
 	d.several = d.several || len(backups) > 1
 	var reports []*drill.Report
 	before := d.history
@@ -98,6 +103,40 @@ func (d *driller) warnUnknownRole(reports []*drill.Report) {
 	if skipped > 1 && skipped == len(reports) {
 		d.reporter.Report(progress.Warning{Object: "--smoke-as " + d.flags.smokeAs, Text: "no backup that was drilled has that role, so nothing was read as it"})
 	}
+}
+
+// checkAssertions refuses a check of the user's for a database that is not there, which would never be made.
+func (d *driller) checkAssertions(ctx context.Context, backups []drill.Backup) error {
+	if !slices.ContainsFunc(d.assertions, func(a drill.Assertion) bool { return a.Database != "" }) {
+		return nil
+	}
+	var drilled, known []string
+	for _, b := range backups {
+		name := b.DatabaseName(ctx)
+		if name == "" {
+			return nil // the drill says why
+		}
+		drilled = append(drilled, name)
+	}
+	if d.repo != nil {
+		series, err := d.repo.Series(ctx)
+		if err != nil {
+			return &notRunError{err}
+		}
+		for _, s := range series {
+			known = append(known, s.Name())
+		}
+	}
+	for _, a := range d.assertions {
+		switch {
+		case a.Database == "" || slices.Contains(drilled, a.Database):
+		case slices.Contains(known, a.Database):
+			d.reporter.Report(progress.Warning{Object: "check " + a.Name, Text: "is about database " + a.Database + ", which is not drilled now"})
+		default:
+			return &usageError{err: fmt.Errorf("--checks: %s: check %q is about database %q, and there is no backup of that; drilled is %s", d.flags.checks, a.Name, a.Database, strings.Join(drilled, ", "))}
+		}
+	}
+	return nil
 }
 
 // backups finds what is to be drilled.
