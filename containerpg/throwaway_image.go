@@ -34,38 +34,56 @@ func (e *ImageError) Unwrap() error { return e.Err }
 // version. Else it is the first that is there: the preferred one, the official one, any other that says it is of that
 // version; and if none is, the official one, pulled.
 func (e *Engine) ServerImage(ctx context.Context, major int, named, preferred string) (string, error) {
+	name, there, err := e.FindServerImage(ctx, major, named, preferred)
+	if err == nil && !there {
+		err = e.provide(ctx, name, major)
+	}
+	return name, err
+}
+
+// FindServerImage is [Engine.ServerImage] without pulling what is not there.
+func (e *Engine) FindServerImage(ctx context.Context, major int, named, preferred string) (name string, there bool, err error) {
 	official := fmt.Sprintf("postgres:%d", major)
 	if named != "" {
-		return named, e.provide(ctx, named, major)
+		is, err := e.imageMajor(ctx, named)
+		if _, missing := errors.AsType[*ImageError](err); missing {
+			return named, false, nil
+		}
+		if err == nil {
+			err = sameMajor(named, is, major)
+		}
+		return named, true, err
 	}
 	for _, name := range []string{preferred, official} {
 		if name == "" {
 			continue
 		}
 		if is, err := e.imageMajor(ctx, name); err == nil && is == major {
-			return name, nil
+			return name, true, nil
 		}
 	}
 	found, err := e.anyImage(ctx, major)
 	if err != nil || found != "" {
-		return found, err
+		return found, true, err
 	}
-	return official, e.provide(ctx, official, major)
+	return official, false, nil
 }
 
-// provide pulls an image that is missing, and checks its version.
+// provide pulls an image, and checks its version.
 func (e *Engine) provide(ctx context.Context, name string, major int) error {
-	is, err := e.imageMajor(ctx, name)
-	if _, missing := errors.AsType[*ImageError](err); missing {
-		e.notice("pulling " + name)
-		if err := e.pull(ctx, name); err != nil {
-			return &ImageError{Image: name, Reason: fmt.Sprintf("is not on the docker engine and could not be pulled; docker pull postgres:%d, or --image", major), Err: err}
-		}
-		is, err = e.imageMajor(ctx, name)
+	e.notice("pulling " + name)
+	if err := e.pull(ctx, name); err != nil {
+		return &ImageError{Image: name, Reason: fmt.Sprintf("is not on the docker engine and could not be pulled; docker pull postgres:%d, or --image", major), Err: err}
 	}
+	is, err := e.imageMajor(ctx, name)
 	if err != nil {
 		return err
 	}
+	return sameMajor(name, is, major)
+}
+
+// sameMajor holds the version that an image says it has, or 0, against the one that is wanted.
+func sameMajor(name string, is, major int) error {
 	if is != major && is != 0 {
 		return &ImageError{Image: name, Reason: fmt.Sprintf("is of PostgreSQL %d and the backup of %d, which only a server of the same version proves", is, major)}
 	}

@@ -108,6 +108,15 @@ func Local(ctx context.Context, want ServerSpec) (_ Server, err error) {
 	return s, s.await(ctx)
 }
 
+// CheckLocal reports what would keep [Local] from making a server of a version.
+func CheckLocal(ctx context.Context, major int) error {
+	if _, err := serverPrograms(ctx, major); err != nil {
+		return err
+	}
+	_, err := localpg.Unprivileged()
+	return err
+}
+
 // serverPrograms finds the folder of the server programs of a version.
 func serverPrograms(ctx context.Context, major int) (string, error) {
 	for _, found := range localpg.Find(ctx) {

@@ -9,9 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgberth/pgberth/archive"
 	"github.com/pgberth/pgberth/backup"
 	"github.com/pgberth/pgberth/dump"
 	"github.com/pgberth/pgberth/internal/hook"
+	"github.com/pgberth/pgberth/internal/human"
 	"github.com/pgberth/pgberth/nightly/config"
 	"github.com/pgberth/pgberth/progress"
 	"github.com/pgberth/pgberth/repository"
@@ -26,6 +28,10 @@ type run struct {
 	job    *config.Job
 	report *JobReport
 	repo   *repository.Repository
+
+	// Of the role of the application that drills read as.
+	drilled   int  // backups
+	knowsRole bool // one of the backups, drilled or not
 }
 
 // run runs a job from the first ping to the last. What goes wrong is in the report.
@@ -118,6 +124,17 @@ func (r *run) backups(ctx context.Context) {
 		}
 		r.one(ctx, source, repository.Database(name))
 	}
+	r.fail(ctx, "", r.unknownRole())
+}
+
+// unknownRole is about a role that no backup knows: it may be misspelt, and no drill reads as it. One that a backup lacks is no fault. Of backups
+// that failed it cannot be said.
+func (r *run) unknownRole() error {
+	failed := slices.ContainsFunc(r.report.Backups, func(b *Backup) bool { return b.Failed })
+	if r.job.Drill.SmokeAs == "" || r.drilled == 0 || r.knowsRole || failed {
+		return nil
+	}
+	return &missingError{fmt.Sprintf("no backup knows the role %s, so no drill has read anything as it", human.Name(r.job.Drill.SmokeAs)), "mend drill.smoke_as in the configuration"}
 }
 
 // one makes one backup, drills it if that is due, and removes what the policy does not keep after it. A backup that is suspect, or that a drill has not
@@ -171,6 +188,7 @@ func (r *run) make(ctx context.Context, source *Source, series repository.Series
 		return made, err
 	}
 	totals := result.Manifest.Total()
+	r.knowsRole = r.knowsRole || !series.IsOwn() && slices.ContainsFunc(result.Manifest.Roles, func(role archive.ManifestRole) bool { return role.Name == r.job.Drill.SmokeAs })
 	made.ID, made.Size, made.Rows, made.Tables = result.ID, result.Size, totals.Rows, totals.Tables
 	for _, w := range result.Warnings {
 		if !s.hide(w) {
@@ -198,7 +216,9 @@ func (r *run) drill(ctx context.Context, made *Backup, s *scope) error {
 		}
 	}
 	made.Drilled = true
-	if err := r.Driller.Drill(ctx, r.job, r.repo, made.Database+"/"+made.ID, s); err != nil {
+	drilled, err := r.Driller.Drill(ctx, r.job, r.repo, made.Database+"/"+made.ID, s)
+	r.drilled, r.knowsRole = r.drilled+1, r.knowsRole || !drilled.NoRole
+	if err != nil {
 		return fmt.Errorf("the backup was made, but not drilled with success, and no older one is removed: %w", err)
 	}
 	return nil

@@ -38,7 +38,15 @@ type Driller interface {
 	// database of a job, one job after the other.
 	LastPassed(ctx context.Context, repo *repository.Repository, database string) (time.Time, error)
 	// Drill drills a backup, DB/ID. The error says why it was rejected, or why the drill could not be run.
-	Drill(ctx context.Context, job *config.Job, repo *repository.Repository, backup string, reporter progress.Reporter) error
+	Drill(ctx context.Context, job *config.Job, repo *repository.Repository, backup string, reporter progress.Reporter) (Drilled, error)
+	// Check returns what would keep drills of a job from being run, of backups of a server of a major version, which is 0 if it is not known, in a container
+	// of image, if it is in one. Nothing is made or fetched for it.
+	Check(ctx context.Context, job *config.Job, major int, image string) []error
+}
+
+// Drilled is what there is to say of a drill besides its verdict.
+type Drilled struct {
+	NoRole bool // the backup does not know the role that was to read, and nothing was read as it
 }
 
 func (o *Options) complete() {

@@ -11,12 +11,14 @@ import (
 
 	"github.com/pgberth/pgberth/dump"
 	"github.com/pgberth/pgberth/internal/atomicfile"
+	"github.com/pgberth/pgberth/internal/human"
 	"github.com/pgberth/pgberth/internal/pgtools"
+	"github.com/pgberth/pgberth/internal/session"
 	"github.com/pgberth/pgberth/nightly/config"
 	"github.com/pgberth/pgberth/repository"
 )
 
-// Probe tries everything that a run needs, without a dump: servers, databases, privileges, clients, repositories, hooks, metrics, monitors. It returns all that fails.
+// Probe tries everything that a run needs, without a dump: servers, databases, privileges, clients, repositories, hooks, metrics, monitors, what drills need. It returns all that fails.
 func Probe(ctx context.Context, opts Options) []Failure {
 	opts.complete()
 	p := &probe{Options: &opts}
@@ -29,7 +31,7 @@ func Probe(ctx context.Context, opts Options) []Failure {
 		p.hooks()
 		p.metrics()
 		p.repository(ctx)
-		p.source(ctx)
+		p.drill(ctx, p.source(ctx))
 	}
 	return p.failures
 }
@@ -131,8 +133,14 @@ func probeRepository(ctx context.Context, repo *repository.Repository) (err erro
 	return nil
 }
 
+// probed is what drills ask of the source. The zero value stands for one that is not known.
+type probed struct {
+	major int
+	image string // of its container, or ""
+}
+
 // source opens a session on every database that the job means.
-func (p *probe) source(ctx context.Context) {
+func (p *probe) source(ctx context.Context) (found probed) {
 	source, err := p.Connect(ctx, p.job)
 	if err != nil {
 		p.fail("", err)
@@ -144,12 +152,48 @@ func (p *probe) source(ctx context.Context) {
 		p.fail("", err)
 		return
 	}
+	if found, err = p.drilledFrom(ctx, source); err != nil {
+		p.fail("", err)
+	}
 	names, problems := choose(p.job, all)
 	for _, problem := range problems {
 		p.fail("", problem)
 	}
 	for _, name := range names {
 		p.fail(name, probeDatabase(ctx, source, name))
+	}
+	return found
+}
+
+// drilledFrom asks the server what drills of its backups need, and for the role that they are to read as.
+func (p *probe) drilledFrom(ctx context.Context, source *Source) (found probed, err error) {
+	if p.job.Drill.When == config.DrillNever {
+		return found, nil
+	}
+	conn, err := source.connect(ctx)
+	if err != nil {
+		return found, err
+	}
+	defer session.HangUp(ctx, conn)
+	role, version, known := p.job.Drill.SmokeAs, 0, false
+	if err := conn.QueryRow(ctx, `
+SELECT pg_catalog.current_setting('server_version_num')::int4, EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1)`, role).Scan(&version, &known); err != nil {
+		return found, fmt.Errorf("ask the server for its version: %w", err)
+	}
+	found = probed{pgtools.Major(version), source.Endpoint.Image}
+	if role != "" && !known {
+		return found, &missingError{fmt.Sprintf("drill.smoke_as: the server has no role %s", human.Name(role)), "mend it in the configuration; drills would read nothing as it"}
+	}
+	return found, nil
+}
+
+// drill sees that the backups of a server could be drilled.
+func (p *probe) drill(ctx context.Context, server probed) {
+	if p.job.Drill.When == config.DrillNever {
+		return
+	}
+	for _, err := range p.Driller.Check(ctx, p.job, server.major, server.image) {
+		p.fail("", err)
 	}
 }
 

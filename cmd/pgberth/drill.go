@@ -228,13 +228,21 @@ func (f *drillFlags) assertions() (list []drill.Assertion, err error) {
 	if f.checks == "" {
 		return nil, nil
 	}
-	file, err := os.Open(f.checks)
-	if err != nil {
+	if list, err = readAssertions(f.checks); err != nil {
 		return nil, fmt.Errorf("--checks: %w", err)
 	}
+	return list, nil
+}
+
+func readAssertions(name string) ([]drill.Assertion, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
 	defer file.Close() // only read from
-	if list, err = drill.ReadAssertions(file); err != nil {
-		return nil, fmt.Errorf("--checks: %s: %w", f.checks, err)
+	list, err := drill.ReadAssertions(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return list, nil
 }

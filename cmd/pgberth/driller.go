@@ -94,10 +94,8 @@ func (e *notRunError) Unwrap() error { return e.err }
 func (d *driller) warnUnknownRole(reports []*drill.Report) {
 	skipped := 0
 	for _, r := range reports {
-		for _, c := range r.Checks {
-			if c.Name == "smoke" && c.Status == drill.Skipped {
-				skipped++
-			}
+		if lacksRole(r) {
+			skipped++
 		}
 	}
 	if skipped > 1 && skipped == len(reports) {
@@ -137,6 +135,11 @@ func (d *driller) checkAssertions(ctx context.Context, backups []drill.Backup) e
 		}
 	}
 	return nil
+}
+
+// lacksRole reports whether a backup does not know the role that was to read.
+func lacksRole(r *drill.Report) bool {
+	return slices.ContainsFunc(r.Checks, func(c drill.Check) bool { return c.Name == "smoke" && c.Status == drill.Skipped })
 }
 
 // backups finds what is to be drilled.
@@ -241,8 +244,7 @@ func (d *driller) server() func(context.Context, drill.ServerSpec) (drill.Server
 		if err == nil {
 			return drill.Docker(engine, d.flags.image)(ctx, want)
 		}
-		var none *containerpg.EngineError
-		if d.flags.server.value == "docker" || d.flags.image != "" || !errors.As(err, &none) {
+		if !localServes(d.flags.server.value, d.flags.image, err) {
 			return nil, err
 		}
 		server, localErr := drill.Local(ctx, want)
@@ -252,6 +254,12 @@ func (d *driller) server() func(context.Context, drill.ServerSpec) (drill.Server
 		d.reporter.Report(progress.Notice{Text: "no docker engine answers; the drill runs on this host's own server programs"})
 		return server, nil
 	}
+}
+
+// localServes reports whether a server of this host will do where docker's engine cannot be used.
+func localServes(server, image string, engineErr error) bool {
+	var none *containerpg.EngineError
+	return server != "docker" && image == "" && errors.As(engineErr, &none)
 }
 
 // store keeps a report where it belongs. A drill that could not be run has one too.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pgberth/pgberth/archive"
 	"github.com/pgberth/pgberth/drill"
 	"github.com/pgberth/pgberth/nightly"
 	"github.com/pgberth/pgberth/nightly/config"
@@ -43,32 +44,77 @@ func (n *nightlyDrills) LastPassed(ctx context.Context, repo *repository.Reposit
 }
 
 // Drill implements [nightly.Driller].
-func (n *nightlyDrills) Drill(ctx context.Context, job *config.Job, repo *repository.Repository, backup string, reporter progress.Reporter) (err error) {
+func (n *nightlyDrills) Drill(ctx context.Context, job *config.Job, repo *repository.Repository, backup string, reporter progress.Reporter) (_ nightly.Drilled, err error) {
 	f := &drillFlags{
 		server: newChoice(job.Drill.Server, "docker", "local"), image: job.Drill.Image, checks: job.Drill.Checks, smokeAs: job.Drill.SmokeAs,
 		rto: duration(job.Drill.RTO), rpo: duration(job.Drill.RPO), jobs: streams(job.Streams), refs: []string{backup},
 	}
-	if job.Drill.Identity != "" {
-		f.identity = identityFlags{job.Drill.Identity}
-	}
-	assertions, err := f.assertions()
-	if err != nil {
-		return err
-	}
-	identities, err := f.identity.identities(reporter)
-	if err != nil {
-		return err
-	}
 	c := n.c.forJob(job)
-	d := &driller{cli: c, flags: f, assertions: assertions, identities: identities, reporter: reporter, repo: repo, several: true, resolver: &resolver{cmd: n.cmd, c: c, reporter: reporter}}
+	d := &driller{cli: c, flags: f, reporter: reporter, repo: repo, several: true, resolver: &resolver{cmd: n.cmd, c: c, reporter: reporter}}
 	defer func() { err = errors.Join(err, d.resolver.Close()) }()
+	var errs []error
+	if d.assertions, d.identities, errs = readDrillFiles(job, reporter); len(errs) > 0 {
+		return nightly.Drilled{}, errors.Join(errs...)
+	}
 	reports, err := d.drillAll(ctx)
 	for _, r := range reports {
 		if r.Verdict != drill.Passed {
 			err = errors.Join(fmt.Errorf("the drill's verdict is %s:\n%s", r.Verdict, strings.TrimSpace(drillText(r))), err)
 		}
 	}
+	return nightly.Drilled{NoRole: len(reports) > 0 && lacksRole(reports[0])}, err
+}
+
+// Check implements [nightly.Driller].
+func (n *nightlyDrills) Check(ctx context.Context, job *config.Job, major int, image string) []error {
+	_, _, errs := readDrillFiles(job, progress.Discard)
+	if major == 0 {
+		return errs
+	}
+	if err := n.checkServer(ctx, job, major, image); err != nil {
+		errs = append(errs, fmt.Errorf("a drill could not be run: %w", err))
+	}
+	return errs
+}
+
+// checkServer sees that the throwaway server could be made that driller.server would make.
+func (n *nightlyDrills) checkServer(ctx context.Context, job *config.Job, major int, image string) (err error) {
+	r := &resolver{cmd: n.cmd, c: n.c.forJob(job), reporter: progress.Discard}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	if job.Drill.Server == "local" {
+		return drill.CheckLocal(ctx, major)
+	}
+	engine, err := r.docker(ctx)
+	if err != nil {
+		if !localServes(job.Drill.Server, job.Drill.Image, err) {
+			return err
+		}
+		if localErr := drill.CheckLocal(ctx, major); localErr != nil {
+			return errors.Join(err, localErr)
+		}
+		return nil
+	}
+	name, there, err := engine.FindServerImage(ctx, major, job.Drill.Image, image)
+	if err == nil && !there {
+		err = fmt.Errorf("image %s is not on the docker engine, and would have to be pulled at night: docker pull %[1]s, or name another with drill.image", name)
+	}
 	return err
+}
+
+// readDrillFiles reads the files that a job's drills need.
+func readDrillFiles(job *config.Job, reporter progress.Reporter) (assertions []drill.Assertion, identities []archive.Identity, errs []error) {
+	var err error
+	if job.Drill.Checks != "" {
+		if assertions, err = readAssertions(job.Drill.Checks); err != nil {
+			errs = append(errs, fmt.Errorf("drill.checks: %w", err))
+		}
+	}
+	if job.Drill.Identity != "" {
+		if identities, err = readIdentities(job.Drill.Identity, reporter); err != nil {
+			errs = append(errs, fmt.Errorf("drill.identity_file: %w", err))
+		}
+	}
+	return assertions, identities, errs
 }
 
 // forJob is the command with what a job says of the docker engine.

@@ -3,10 +3,14 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/pgberth/pgberth/drill"
+	"github.com/pgberth/pgberth/nightly/config"
 	"github.com/pgberth/pgberth/repository"
 )
 
@@ -42,4 +46,32 @@ func TestLastPassedReadsOnce(t *testing.T) {
 	}
 	want("bank", ended.Add(time.Hour))
 	want("none", time.Time{})
+}
+
+// TestDrillCheck finds all that drills of a job miss.
+func TestDrillCheck(t *testing.T) {
+	t.Setenv("DOCKER_HOST", "unix://"+t.TempDir()+"/none.sock")
+	n := &nightlyDrills{cmd: &cobra.Command{}, c: &cli{}}
+	for _, test := range []struct {
+		drill config.Drill
+		major int
+		want  []string
+	}{
+		{config.Drill{}, 0, nil},
+		{config.Drill{Checks: "/none/checks.yaml", Identity: "/none/key"}, 0, []string{"drill.checks: open /none/checks.yaml", "drill.identity_file: open /none/key"}},
+		{config.Drill{Server: "local"}, 9, []string{"no server programs of PostgreSQL 9"}},
+		{config.Drill{Server: "docker"}, 15, []string{"no docker engine answered"}},
+		{config.Drill{}, 9, []string{"no docker engine answered"}},
+	} {
+		errs := n.Check(t.Context(), &config.Job{Drill: test.drill}, test.major, "")
+		if len(errs) != len(test.want) {
+			t.Errorf("%+v: %v", test.drill, errs)
+			continue
+		}
+		for i, err := range errs {
+			if !strings.Contains(err.Error(), test.want[i]) {
+				t.Errorf("%+v: %v; want %s", test.drill, err, test.want[i])
+			}
+		}
+	}
 }
