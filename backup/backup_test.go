@@ -206,6 +206,7 @@ func TestFall(t *testing.T) {
 		}
 	}
 	dump(3, "no tables")
+	dump(0, "") // it was never anything else
 	s.Exec(t, db, `CREATE TABLE t AS SELECT i, repeat('x', 100) AS note FROM generate_series(1, 1000) i`)
 	dump(0, "")
 	s.Exec(t, db, `DELETE FROM t WHERE i > 600`)
@@ -214,7 +215,10 @@ func TestFall(t *testing.T) {
 	dump(3, "rows fell from 600 to 100, by 83 %")
 	s.Exec(t, db, `UPDATE t SET note = ''`)
 	dump(0, "", "--max-fall", "0")
-	if e := pgberth(t, 0, "list", "--repo", repo); len(e) < 5 {
+	s.Exec(t, db, `DROP TABLE t`)
+	dump(3, "no tables")
+	dump(3, "no tables") // though the backup before has none
+	if e := pgberth(t, 0, "list", "--repo", repo); len(e) < 8 {
 		t.Errorf("%+v", e)
 	}
 }

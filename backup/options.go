@@ -37,7 +37,7 @@ type Options struct {
 	Check      Check
 	Limits     Limits
 	// MaxFall is the share, of 1, by which the number of rows or their bytes may fall below those of the backup before. More, or
-	// a database without tables, is a warning. 0 does not compare.
+	// a database without tables, is a warning; the latter not where no backup that is left has any. 0 does not compare.
 	MaxFall float64
 	// AllowEmpty makes a database without tables a warning only if the backup before had some.
 	AllowEmpty bool

@@ -59,7 +59,7 @@ func (o *Options) run(ctx context.Context, series repository.Series, write func(
 	if err := write(ctx, w); err != nil {
 		return nil, errors.Join(ended(ctx, err), draft.Abort())
 	}
-	w.complete(sink, previous, o)
+	w.complete(ctx, sink, previous, o)
 	return w.result, nil
 }
 
