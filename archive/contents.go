@@ -41,7 +41,7 @@ func OpenContents(ctx context.Context, folder Folder, identities ...Identity) (*
 func (c *Contents) Stored() *Manifest { return c.public }
 
 // Check reads all files and holds them against their sizes and checksums, before decryption and after it. Damage is
-// reported as a [*CorruptError] that names the file.
+// reported as a [*CorruptError] that names the file, or as a [*DamageError] of several.
 func (c *Contents) Check(ctx context.Context) error {
 	_, check := c.checked()
 	return check(ctx)
@@ -57,13 +57,15 @@ func (c *Contents) checked() (Folder, func(context.Context) error) {
 		files.suffix = SealedSuffix
 	}
 	return files, func(ctx context.Context) error {
-		if err := CheckSizes(ctx, c.stored, c.public); err != nil {
-			return err
+		all := checker{}
+		err := all.note(CheckSizes(ctx, c.stored, c.public))
+		if err == nil {
+			err = all.each(ctx, c.Manifest.Files, files.suffix, files.check)
 		}
-		if err := forEachFile(ctx, c.Manifest.Files, files.check); err != nil {
-			return err
+		if err == nil {
+			err = all.each(ctx, c.public.Files, "", stored.check)
 		}
-		return forEachFile(ctx, c.public.Files, stored.check)
+		return all.done(err)
 	}
 }
 

@@ -73,7 +73,7 @@ func (s *folderStore) load(ctx context.Context, a *memberArchive, identities []I
 		return err
 	}
 	s.contents, err = OpenContents(ctx, s.stored, identities...)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) && Damages(err) == nil { // that of the encrypted files may be missing
 		return a.readTOC(ctx)
 	}
 	if err != nil {

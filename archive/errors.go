@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"strings"
 )
 
 // CorruptError reports a place where an archive is not what it must be:
@@ -20,6 +22,14 @@ func (e *CorruptError) Error() string {
 	if file == "" {
 		file = "archive"
 	}
+	switch {
+	case errors.Is(e.Err, fs.ErrNotExist):
+		return file + " is missing"
+	case errors.Is(e.Err, errStranger):
+		return file + " " + errStranger.Error()
+	case errors.Is(e.Err, errChecksum): // which does not say where
+		return fmt.Sprintf("%s is damaged: %v", file, e.Err)
+	}
 	if e.InText {
 		of = " of its text"
 	}
@@ -27,6 +37,55 @@ func (e *CorruptError) Error() string {
 }
 
 func (e *CorruptError) Unwrap() error { return e.Err }
+
+var errStranger = errors.New("is not part of the archive")
+
+// DamageError is about several files of an archive. It wraps what is wrong with each.
+type DamageError struct{ Files []*CorruptError }
+
+// namedFiles is how many of the files an error names.
+const namedFiles = 20
+
+func (e *DamageError) Error() string {
+	var texts []string
+	for _, f := range e.Files[:min(len(e.Files), namedFiles)] {
+		texts = append(texts, f.Error())
+	}
+	if more := len(e.Files) - namedFiles; more > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (e *DamageError) Unwrap() []error {
+	list := make([]error, len(e.Files))
+	for i, f := range e.Files {
+		list[i] = f
+	}
+	return list
+}
+
+// Damages lists the damage that an error is about.
+func Damages(err error) []*CorruptError {
+	if several, ok := errors.AsType[*DamageError](err); ok {
+		return several.Files
+	}
+	if one, ok := errors.AsType[*CorruptError](err); ok {
+		return []*CorruptError{one}
+	}
+	return nil
+}
+
+// damages is an error about files, nil if there are none.
+func damages(list []*CorruptError) error {
+	switch len(list) {
+	case 0:
+		return nil
+	case 1:
+		return list[0]
+	}
+	return &DamageError{list}
+}
 
 // VersionError reports an archive whose layout is outside the range this package reads.
 type VersionError struct {

@@ -1,12 +1,16 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
+	"sync"
 )
 
 // A Folder holds the files of a directory archive, wherever they are. Its methods may be called by several goroutines at once.
@@ -118,12 +122,13 @@ type diskFile struct {
 func (f diskFile) Size() int64 { return f.size }
 
 // CheckFiles holds the files of a folder against a manifest: all of them must be there with their sizes and
-// checksums, and no others. Damage is reported as a [*CorruptError] that names the file.
+// checksums, and no others. Damage is reported as [*CorruptError], or as a [*DamageError] of several: all is named.
 func CheckFiles(ctx context.Context, folder Folder, m *Manifest) error {
-	if err := CheckSizes(ctx, folder, m); err != nil {
+	c := checker{}
+	if err := c.note(CheckSizes(ctx, folder, m)); err != nil {
 		return err
 	}
-	return forEachFile(ctx, m.Files, sumsOf(folder, m.Files).check)
+	return c.done(c.each(ctx, m.Files, "", sumsOf(folder, m.Files).check))
 }
 
 // CheckSizes is CheckFiles without the checksums: it reads no file.
@@ -132,17 +137,56 @@ func CheckSizes(ctx context.Context, folder Folder, m *Manifest) error {
 	if err != nil {
 		return err
 	}
-	if err := m.checkSizes(sizes); err != nil {
-		return err
-	}
+	list := Damages(m.checkSizes(sizes))
 	delete(sizes, ManifestName)
 	for _, f := range m.Files {
 		delete(sizes, f.Name)
 	}
-	for name := range sizes {
-		return &CorruptError{File: name, Err: errors.New("the file is not part of the archive")}
+	for _, name := range slices.Sorted(maps.Keys(sizes)) {
+		list = append(list, &CorruptError{File: name, Err: errStranger})
+	}
+	return damages(list)
+}
+
+// checker collects the damage of files.
+type checker struct {
+	mu    sync.Mutex
+	found map[string]*CorruptError
+}
+
+// note keeps damage, and returns any other error.
+func (c *checker) note(err error) error {
+	list := Damages(err)
+	if list == nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.found == nil {
+		c.found = map[string]*CorruptError{}
+	}
+	for _, f := range list {
+		c.found[f.File] = f
 	}
 	return nil
+}
+
+// each checks files that nothing is known against so far. suffix is what their names have besides, stored.
+func (c *checker) each(ctx context.Context, files []ManifestFile, suffix string, check func(context.Context, ManifestFile) error) error {
+	unknown := slices.DeleteFunc(slices.Clone(files), func(f ManifestFile) bool { return c.found[f.Name+suffix] != nil })
+	return forEachFile(ctx, unknown, func(ctx context.Context, f ManifestFile) error { return c.note(check(ctx, f)) })
+}
+
+// done is what was found, by name; and err, which may have ended the search.
+func (c *checker) done(err error) error {
+	var list []*CorruptError
+	for _, name := range slices.Sorted(maps.Keys(c.found)) {
+		list = append(list, c.found[name])
+	}
+	if err != nil && len(list) > 0 {
+		return fmt.Errorf("%w; %w", damages(list), err)
+	}
+	return cmp.Or(err, damages(list))
 }
 
 // sizesOf lists a folder.
@@ -160,24 +204,23 @@ func sizesOf(ctx context.Context, folder Folder) (map[string]int64, error) {
 
 // checkSizes holds the sizes of files against those of the manifest.
 func (m *Manifest) checkSizes(sizes map[string]int64) error {
+	var list []*CorruptError
 	for _, want := range m.Files {
 		size, found := sizes[want.Name]
 		switch {
 		case !found:
-			return missing(want.Name)
+			list = append(list, missing(want.Name))
 		case size < 0:
-			return &CorruptError{File: want.Name, Err: errors.New("not a regular file")}
+			list = append(list, &CorruptError{File: want.Name, Err: errors.New("not a regular file")})
 		case size != want.Size:
-			return &CorruptError{File: want.Name, Offset: min(size, want.Size),
-				Err: fmt.Errorf("the file has %d bytes instead of %d", size, want.Size)}
+			list = append(list, &CorruptError{File: want.Name, Offset: min(size, want.Size),
+				Err: fmt.Errorf("the file has %d bytes instead of %d", size, want.Size)})
 		}
 	}
-	return nil
+	return damages(list)
 }
 
-func missing(name string) error {
-	return &CorruptError{File: name, Err: fmt.Errorf("the file is missing: %w", fs.ErrNotExist)}
-}
+func missing(name string) *CorruptError { return &CorruptError{File: name, Err: fs.ErrNotExist} }
 
 // fileIn is the name of a file for messages.
 func fileIn(folder fmt.Stringer, name string) string { return folder.String() + "/" + name }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -21,22 +22,32 @@ type Verification struct {
 
 // Verify reads every byte of an archive: all data must decompress, rows must be complete, and
 // where there is a manifest all files must be those it lists, with its sizes, checksums, numbers of rows
-// and row hashes. Damage is reported as a [*CorruptError] that names the file.
+// and row hashes. Damage is reported as a [*CorruptError] that names the file, or as a [*DamageError] of several.
 func Verify(ctx context.Context, a Archive) (Verification, error) {
 	a, check := a.checked()
 	v, err := verifyData(ctx, a)
 	stored := check(ctx)
-	if stored == nil || isCloser(err, stored) {
+	if stored == nil {
 		return v, err
 	}
-	return v, stored
+	return v, closer(err, stored)
 }
 
-// isCloser reports whether an error in reading the data tells where in the file the damage is whose
-// checksum is wrong.
-func isCloser(err, stored error) bool {
-	var read, sum *CorruptError
-	return errors.Is(stored, errChecksum) && errors.As(err, &read) && errors.As(stored, &sum) && read.File == sum.File
+// closer is what the check of the files as they are stored found; where an error in reading the data tells where in a file
+// the damage is whose checksum is wrong, with that.
+func closer(err, stored error) error {
+	read, ok := errors.AsType[*CorruptError](err)
+	list := Damages(stored)
+	i := slices.IndexFunc(list, func(c *CorruptError) bool { return ok && c.File == read.File && errors.Is(c, errChecksum) })
+	switch {
+	case i < 0:
+		return stored
+	case len(list) == 1:
+		return err
+	}
+	list = slices.Clone(list)
+	list[i] = read
+	return damages(list)
 }
 
 // verifyData reads the data of all entries.

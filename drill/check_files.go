@@ -18,7 +18,8 @@ func (d *drill) checkFiles(ctx context.Context, s *source) error {
 	files := Check{Name: "files", Title: filesTitle, Status: OK}
 	start := time.Now()
 	err := s.open(ctx)
-	if err == nil {
+	opened := err == nil
+	if opened {
 		s.describe(d.report, d.History)
 		err = s.verify(ctx)
 	} else {
@@ -36,7 +37,7 @@ func (d *drill) checkFiles(ctx context.Context, s *source) error {
 		files.Title, files.Expected, files.Found = "The archive can be read to its end", "all data decompresses, all rows are complete", "so it is; there is no manifest"
 	}
 	if err != nil {
-		files.fail("damage", err.Error())
+		files.fail("damage", s.damage(ctx, err, opened)...)
 		d.report.add(files)
 		return errRejected
 	}

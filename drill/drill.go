@@ -101,10 +101,12 @@ func (d *drill) run(ctx context.Context) (cleanup func() error, err error) {
 	if d.source != nil {
 		undo = append(undo, d.source.Close)
 	}
+	if !d.report.Backup.Snapshot.IsZero() { // also of a backup that cannot be opened
+		d.checkFreshness()
+	}
 	if err != nil {
 		return cleanup, err
 	}
-	d.checkFreshness()
 	if err := d.start(ctx); err != nil {
 		return cleanup, err
 	}
@@ -127,7 +129,7 @@ func (d *drill) open(ctx context.Context) (_ *source, err error) {
 	if err := d.watch.phase(PhaseFetch, func() error { return s.fetch(ctx) }); isDamage(err) {
 		d.describeUnread(ctx, s)
 		files := Check{Name: "files", Title: filesTitle, Expected: "every file with its size and SHA-256, and no others", Elapsed: time.Since(start)}
-		files.fail("damage", err.Error())
+		files.fail("damage", s.damage(ctx, err, false)...)
 		d.report.add(files)
 		return s, errRejected
 	} else if err != nil {

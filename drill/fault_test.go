@@ -179,12 +179,18 @@ func TestDamagedFiles(t *testing.T) {
 	defer folder.Close()
 	far := options("")
 	far.Backup = drill.Backup{Name: "far", Folder: folder, Fetch: true}
-	rejected := func(name, file string) {
+	rejected := func(name string, damage ...string) {
 		t.Helper()
 		for where, o := range map[string]drill.Options{"here": options(path), "far away": far} {
 			r := run(t, o)
-			if r.Verdict != drill.Rejected || !strings.Contains(failures(r), "files: ") || !strings.Contains(failures(r), file) || r.Server.Kind != "" || r.Backup.Database != db {
-				t.Errorf("%s, %s: %s of %q %s\n%s", name, where, r.Verdict, r.Backup.Database, r.Reason, failures(r))
+			if r.Verdict != drill.Rejected || !strings.HasPrefix(failures(r), "files: ") || r.Server.Kind != "" || r.Backup.Database != db ||
+				r.Backup.Rows != 2801 || r.Backup.Tables == 0 || r.RPO.Measured == 0 {
+				t.Errorf("%s, %s: %s of %+v %s\n%s", name, where, r.Verdict, r.Backup, r.Reason, failures(r))
+			}
+			for _, text := range damage {
+				if !strings.Contains(failures(r), text) {
+					t.Errorf("%s, %s: want %s, got\n%s", name, where, text, failures(r))
+				}
 			}
 		}
 	}
@@ -199,10 +205,25 @@ func TestDamagedFiles(t *testing.T) {
 		}
 		rejected(name, filepath.Base(victim))
 	}
-	if err := errors.Join(os.WriteFile(victim, whole, 0o600), os.WriteFile(filepath.Join(path, "stranger"), nil, 0o600)); err != nil {
+	other, toc := files[1], filepath.Join(path, "toc.dat")
+	data, err := os.ReadFile(other)
+	if err == nil {
+		data[len(data)/2] ^= 1
+		err = errors.Join(os.WriteFile(victim, whole, 0o600), os.WriteFile(other, data, 0o600))
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	rejected("one too many", "stranger")
+	bad := filepath.Base(other) + " is damaged: wrong checksum"
+	rejected("another", bad)
+	if err := os.WriteFile(filepath.Join(path, "stranger"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rejected("one too many", bad, "stranger is not part of the archive")
+	if err := errors.Join(os.Remove(toc), os.Remove(victim)); err != nil {
+		t.Fatal(err)
+	}
+	rejected("several", bad, filepath.Base(victim)+" is missing; ", "; stranger is not part of the archive", "toc.dat is missing")
 }
 
 // A whole archive that does not restore is the backup's fault.

@@ -3,7 +3,6 @@ package drill
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -114,8 +113,8 @@ func (s *source) open(ctx context.Context) (err error) {
 		return s.openPath(ctx)
 	}
 	s.contents, err = archive.OpenContents(ctx, s.folder, s.backup.Identities...)
-	if errors.Is(err, fs.ErrNotExist) {
-		return &archive.CorruptError{File: archive.ManifestName, Err: fmt.Errorf("the manifest is missing: %w", err)}
+	if errors.Is(err, fs.ErrNotExist) && !isDamage(err) {
+		return &archive.CorruptError{File: archive.ManifestName, Err: fs.ErrNotExist}
 	}
 	if err != nil {
 		return fromFolder(err)
@@ -125,6 +124,9 @@ func (s *source) open(ctx context.Context) (err error) {
 
 func (s *source) openPath(ctx context.Context) (err error) {
 	kind, err := archive.Detect(s.backup.Path)
+	if _, statErr := os.Stat(filepath.Join(s.backup.Path, archive.ManifestName)); statErr == nil && errors.Is(err, archive.ErrNotArchive) {
+		kind, err = archive.KindDirectory, nil // whose table of contents is missing
+	}
 	if err != nil {
 		return fromFolder(err)
 	}
@@ -223,10 +225,33 @@ func (d *drill) describeUnread(ctx context.Context, s *source) {
 		d.report.Backup.Encrypted = err == nil && slices.ContainsFunc(list, func(f archive.FolderEntry) bool { return strings.HasSuffix(f.Name, archive.SealedSuffix) })
 		return
 	}
+	s.stored = m
 	b := &d.report.Backup
 	b.Database, b.ServerVersion = m.Database.Name, m.Server.Version
 	b.fromManifest(m, m)
 	d.report.follow(d.History)
+}
+
+// damage lists all that is damaged in a backup of which err says that something is: all, unless it has looked no further.
+func (s *source) damage(ctx context.Context, err error, all bool) []string {
+	list := archive.Damages(err)
+	if !all && s.stored != nil && s.folder != nil {
+		for _, f := range archive.Damages(archive.CheckFiles(ctx, s.folder, s.stored)) {
+			if !slices.ContainsFunc(list, func(known *archive.CorruptError) bool { return known.File == f.File }) {
+				list = append(list, f)
+			}
+		}
+	}
+	if len(list) == 0 {
+		return []string{err.Error()}
+	}
+	list = slices.Clone(list)
+	slices.SortFunc(list, func(a, b *archive.CorruptError) int { return strings.Compare(a.File, b.File) })
+	var names []string
+	for _, f := range list {
+		names = append(names, f.Error())
+	}
+	return names
 }
 
 // fromManifest notes what manifests tell: that of the files as they are stored, and the one of what is in them.
