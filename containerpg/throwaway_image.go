@@ -36,7 +36,11 @@ func (e *ImageError) Unwrap() error { return e.Err }
 func (e *Engine) ServerImage(ctx context.Context, major int, named, preferred string) (string, error) {
 	name, there, err := e.FindServerImage(ctx, major, named, preferred)
 	if err == nil && !there {
-		err = e.provide(ctx, name, major)
+		remedy := "docker pull " + name + ", or --image"
+		if named != "" {
+			remedy = "give --image one that is there, or one that a registry has"
+		}
+		err = e.provide(ctx, name, major, remedy)
 	}
 	return name, err
 }
@@ -69,11 +73,11 @@ func (e *Engine) FindServerImage(ctx context.Context, major int, named, preferre
 	return official, false, nil
 }
 
-// provide pulls an image, and checks its version.
-func (e *Engine) provide(ctx context.Context, name string, major int) error {
+// provide pulls an image, and checks its version. The remedy is for one that cannot be pulled.
+func (e *Engine) provide(ctx context.Context, name string, major int, remedy string) error {
 	e.notice("pulling " + name)
 	if err := e.pull(ctx, name); err != nil {
-		return &ImageError{Image: name, Reason: fmt.Sprintf("is not on the docker engine and could not be pulled; docker pull postgres:%d, or --image", major), Err: err}
+		return &ImageError{Image: name, Reason: "is not on the docker engine and could not be pulled; " + remedy, Err: err}
 	}
 	is, err := e.imageMajor(ctx, name)
 	if err != nil {

@@ -92,7 +92,7 @@ func TestInContainer(t *testing.T) {
 		t.Parallel()
 		o := o
 		o.Server = drill.Docker(engine, "pgberth/no-such-image:17")
-		notRun(t, run(t, o), "docker pull postgres:17, or --image")
+		notRun(t, run(t, o), "image pgberth/no-such-image:17 is not on the docker engine and could not be pulled; give --image one that is there")
 	})
 	t.Run("another version", func(t *testing.T) {
 		t.Parallel()

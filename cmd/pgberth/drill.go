@@ -40,7 +40,7 @@ type drillFlags struct {
 	image                    string
 	server                   *choice
 	checks, smokeAs          string
-	rto, rpo                 duration
+	rto, rpo                 target
 	report, junit, metrics   string
 	ping                     string
 	jobs                     streams
@@ -143,6 +143,21 @@ func (f *drillFlags) checkOutputs() error {
 		return nil
 	}
 	return errors.Join(check("--report", f.report, atomicfile.CheckOutputDir), check("--junit", f.junit, atomicfile.CheckOutput), check("--metrics", f.metrics, atomicfile.CheckOutput))
+}
+
+// A target is a duration that can be met.
+type target duration
+
+func (t *target) Type() string   { return "DURATION" }
+func (t *target) want() string   { return "a duration longer than 0, such as 30m, 26h or 7d" }
+func (t *target) String() string { return (*duration)(t).String() }
+
+func (t *target) Set(s string) error {
+	err := (*duration)(t).Set(s)
+	if err == nil && *t == 0 {
+		err = errors.New("nothing takes no time")
+	}
+	return err
 }
 
 func exists(path string) bool {

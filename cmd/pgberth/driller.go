@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -150,6 +151,9 @@ func (d *driller) backups(ctx context.Context) ([]drill.Backup, error) {
 			if _, err := os.Stat(path); err != nil {
 				return nil, fmt.Errorf("%w: %w", errNoArchive, err)
 			}
+			if err := isBackup(path); err != nil {
+				return nil, err
+			}
 			list = append(list, drill.Backup{Name: path, Path: path})
 		}
 		return list, nil
@@ -171,6 +175,18 @@ func (d *driller) backups(ctx context.Context) ([]drill.Backup, error) {
 			Fetch: strings.HasPrefix(d.repo.String(), "s3://")})
 	}
 	return list, nil
+}
+
+// isBackup refuses a directory in which nothing is of a backup. A file is one, though perhaps a damaged one.
+func isBackup(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || !info.IsDir() || exists(filepath.Join(path, archive.ManifestName)) {
+		return err
+	}
+	if _, err := archive.Detect(path); errors.Is(err, archive.ErrNotArchive) {
+		return &usageError{err: fmt.Errorf("%w; backups in a repository are drilled with --repo", err)}
+	}
+	return nil
 }
 
 // refs are the backups that are asked for. The latest is that of every database.

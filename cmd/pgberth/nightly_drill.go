@@ -47,7 +47,7 @@ func (n *nightlyDrills) LastPassed(ctx context.Context, repo *repository.Reposit
 func (n *nightlyDrills) Drill(ctx context.Context, job *config.Job, repo *repository.Repository, backup string, reporter progress.Reporter) (_ nightly.Drilled, err error) {
 	f := &drillFlags{
 		server: newChoice(job.Drill.Server, "docker", "local"), image: job.Drill.Image, checks: job.Drill.Checks, smokeAs: job.Drill.SmokeAs,
-		rto: duration(job.Drill.RTO), rpo: duration(job.Drill.RPO), jobs: streams(job.Streams), refs: []string{backup},
+		rto: target(job.Drill.RTO), rpo: target(job.Drill.RPO), jobs: streams(job.Streams), refs: []string{backup},
 	}
 	c := n.c.forJob(job)
 	d := &driller{cli: c, flags: f, reporter: reporter, repo: repo, several: true, resolver: &resolver{cmd: n.cmd, c: c, reporter: reporter}}
