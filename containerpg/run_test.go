@@ -292,14 +292,17 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-func TestClientVersions(t *testing.T) {
+// A pg_dump is found by its major version, on no PATH too.
+func TestClientCommand(t *testing.T) {
 	e, image := needImage(t)
-	clients, err := e.ClientVersions(t.Context(), image)
-	if err != nil {
-		t.Fatal(err)
+	var out bytes.Buffer
+	spec := RunSpec{Image: image, Cmd: ClientCommand(17, "--version"), Env: []string{"PATH=/usr/bin:/bin"}, Network: "none", Stdout: &out}
+	if err := e.Run(t.Context(), spec); err != nil || !strings.HasPrefix(out.String(), "pg_dump (PostgreSQL) 17.") {
+		t.Errorf("%q, %v", &out, err)
 	}
-	if len(clients) != 1 || clients[0].Path != "/usr/lib/postgresql/17/bin/pg_dump" || !strings.HasPrefix(clients[0].Version, "17.") {
-		t.Errorf("%+v", clients)
+	for _, major := range []int{1, 170} {
+		spec.Cmd = ClientCommand(major, "--version")
+		wantError[*ExitError](t, e.Run(t.Context(), spec), fmt.Sprintf("there is no pg_dump %d in the image", major))
 	}
 }
 

@@ -45,7 +45,7 @@ func (r *resolver) clients(ctx context.Context, path string, from, to place) ([]
 // An imageClient is the pg_dump in a server's image, run in a container of its
 // own: one that shares the source's network, or else the network of the engine's
 // machine. That an image holds a pg_dump of its server's version
-// is taken for granted until it is used: looking takes a second.
+// is taken for granted until it is used.
 type imageClient struct {
 	engine *containerpg.Engine
 	server *containerpg.Server // whose image it is
@@ -74,10 +74,6 @@ func (c *imageClient) String() string {
 
 // Dump implements [pgtools.Client].
 func (c *imageClient) Dump(ctx context.Context, req pgtools.Request) error {
-	path, err := c.path(ctx)
-	if err != nil {
-		return err
-	}
 	spec := containerpg.RunSpec{Image: c.server.Image, Env: []string{"LC_ALL=C"}, Stdout: req.Stdout}
 	libpq := req.Conninfo
 	if req.PassFile != "" {
@@ -98,8 +94,8 @@ func (c *imageClient) Dump(ctx context.Context, req pgtools.Request) error {
 			spec.User = fmt.Sprintf("%d:%d", req.Peer.UID, req.Peer.GID)
 		}
 	}
-	spec.Cmd = append([]string{path, "--dbname=" + libpq, "--no-password"}, req.Args...)
-	err = c.engine.Run(ctx, spec)
+	spec.Cmd = containerpg.ClientCommand(pgtools.Major(c.server.VersionNum), append([]string{"--dbname=" + libpq, "--no-password"}, req.Args...)...)
+	err := c.engine.Run(ctx, spec)
 	var exit *containerpg.ExitError
 	if errors.As(err, &exit) {
 		return &pgtools.ExitError{Client: c.String(), Code: exit.Code, Stderr: strings.TrimSpace(exit.Stderr)}
@@ -113,20 +109,4 @@ func (c *imageClient) inside() string {
 	host, port, _ := c.from.server.Inside()
 	source.Client = &conninfo.ClientAddress{Host: host, Port: port}
 	return source.Libpq()
-}
-
-// path finds the pg_dump of the server's major version in the image.
-func (c *imageClient) path(ctx context.Context) (string, error) {
-	found, err := c.engine.ClientVersions(ctx, c.server.Image)
-	if err != nil {
-		return "", err
-	}
-	major := pgtools.Major(c.server.VersionNum)
-	for _, client := range found {
-		version, err := pgtools.ParseVersion("(PostgreSQL) " + client.Version)
-		if err == nil && pgtools.Major(version) == major {
-			return client.Path, nil
-		}
-	}
-	return "", fmt.Errorf("image %s holds no pg_dump %d", c.server.Image, major)
 }

@@ -50,6 +50,13 @@ func FindHost(ctx context.Context, path string) ([]Client, error) {
 		if info, err := os.Stat(path); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
 			continue
 		}
+		// Debian's wrapper, which takes its time, picks one of the versioned programs:
+		// these are candidates themselves.
+		real, err := filepath.EvalSymlinks(path)
+		if err != nil || seen[real] || filepath.Base(real) == "pg_wrapper" {
+			continue
+		}
+		seen[real] = true
 		client, err := probe(ctx, path)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -57,12 +64,6 @@ func FindHost(ctx context.Context, path string) ([]Client, error) {
 			}
 			continue // a broken installation is no candidate
 		}
-		// Debian's wrapper picks one of the versioned programs, which are
-		// candidates themselves.
-		if seen[client.real] || filepath.Base(client.real) == "pg_wrapper" {
-			continue
-		}
-		seen[client.real] = true
 		clients = append(clients, client)
 	}
 	return clients, nil
@@ -81,11 +82,7 @@ func probe(ctx context.Context, path string) (*hostClient, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		real = path
-	}
-	return &hostClient{path: path, real: real, version: version}, nil
+	return &hostClient{path: path, version: version}, nil
 }
 
 // ParseVersion reads the answer to --version, such as

@@ -17,7 +17,6 @@ var endDelay = 5 * time.Second
 // hostClient is a pg_dump of this machine.
 type hostClient struct {
 	path    string
-	real    string // path with symbolic links resolved
 	version int
 }
 
