@@ -27,6 +27,11 @@ type contest struct {
 	db, size string
 	entrants []*entrant
 	goals    []goal
+	// keep keeps what earlier runs have filled until the end: a file system passes over the
+	// inodes of files deleted lately, one by one, and thousands of them slow down whoever
+	// comes next.
+	keep bool
+	kept []string
 }
 
 // An entrant is a tool with its settings.
@@ -106,6 +111,9 @@ func (c *contest) run(t *testing.T, rounds int) {
 		}
 	}
 	c.dst.DropDB(t, c.db)
+	for _, db := range c.kept {
+		c.dst.DropDB(t, db)
+	}
 }
 
 // warm reads every table once: each run then finds the source in memory.
@@ -117,7 +125,7 @@ const warm = `DO $$ DECLARE r regclass; BEGIN
 // turn is one run of one entrant.
 func (c *contest) turn(t *testing.T, e *entrant) figures {
 	t.Helper()
-	c.dst.DropDB(t, c.db)
+	c.clear(t)
 	if e.create {
 		// As it is at the source: pgberth sees to that by itself.
 		c.dst.Exec(t, "postgres", "CREATE DATABASE "+c.db+" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'")
@@ -159,6 +167,16 @@ func (c *contest) turn(t *testing.T, e *entrant) figures {
 		f.Memory = maxRSS(cmd.ProcessState)
 	}
 	return f
+}
+
+// clear makes room for the next run.
+func (c *contest) clear(t *testing.T) {
+	if !c.keep || c.dst.Row(t, "postgres", "SELECT count(*) FROM pg_database WHERE datname = '"+c.db+"'") == "0" {
+		c.dst.DropDB(t, c.db)
+		return
+	}
+	c.kept = append(c.kept, fmt.Sprintf("%s_%d", c.db, len(c.kept)))
+	c.dst.Exec(t, "postgres", fmt.Sprintf("ALTER DATABASE %s RENAME TO %s", c.db, c.kept[len(c.kept)-1]))
 }
 
 // timed measures what the servers do by themselves.
@@ -293,7 +311,7 @@ func (f *field) oneTableContest(t *testing.T) *contest {
 
 func (f *field) manyContest(t *testing.T) *contest {
 	return &contest{
-		db: many(t, f.src),
+		db: many(t, f.src), keep: true,
 		entrants: []*entrant{
 			f.ours(ours, "--fast-load=off"),
 			f.theirs(dumpThenTwo, `pg_dump -Fc -f "$DIR/many" -d "$SRC"; pg_restore -j2 -d "$DST" "$DIR/many"; rm "$DIR/many"`),
