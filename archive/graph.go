@@ -29,6 +29,7 @@ type node struct {
 	locks      []int // the tables among deps that it locks exclusively
 	waits      int   // nodes of the graph it still waits for
 	dependents []*node
+	keepsOut   []*node // what cannot run beside it, because of its locks
 	state      state
 }
 
@@ -73,6 +74,7 @@ func NewGraph(toc *TOC, entries []*Entry, cost func(*Entry) int64) *Graph {
 		}
 		g.byPass[n.pass] = append(g.byPass[n.pass], n)
 	}
+	keepOut(nodes)
 	for _, n := range nodes {
 		n.measure()
 	}
@@ -81,11 +83,38 @@ func NewGraph(toc *TOC, entries []*Entry, cost func(*Entry) int64) *Graph {
 	return g
 }
 
-// measure finds the longest chain of work that begins with the node.
+// keepOut finds the nodes that share a table which another locks. Those that it waits for are
+// over when it runs.
+func keepOut(nodes []*node) {
+	sharing := make(map[int][]*node)
+	for _, n := range nodes {
+		if len(n.locks) == 0 {
+			for _, id := range n.deps {
+				sharing[id] = append(sharing[id], n)
+			}
+		}
+	}
+	for _, n := range nodes {
+		for _, id := range n.locks {
+			for _, other := range sharing[id] {
+				if !slices.Contains(n.deps, other.entry.ID) {
+					n.keepsOut = append(n.keepsOut, other)
+				}
+			}
+		}
+	}
+}
+
+// measure finds the longest chain of work that begins with the node. What it keeps out comes
+// before it or after it: were that not counted, it would be put off until nothing else can use
+// its table, and the end of a restore would be a queue of such nodes.
 func (n *node) measure() int64 {
 	if n.path == 0 {
 		n.path = n.cost + 1 // also what a circle leads back to
 		for _, d := range n.dependents {
+			n.path = max(n.path, n.cost+1+d.measure())
+		}
+		for _, d := range n.keepsOut {
 			n.path = max(n.path, n.cost+1+d.measure())
 		}
 	}

@@ -73,11 +73,11 @@ func TestGraph(t *testing.T) {
 	done(12)
 	expect(22)
 	done(11)
-	expect(22, 20, 21)
+	expect(21, 22, 20) // after the constraint comes the foreign key, which keeps index 22 out
 	start(21)
 	expect(22) // the constraint locks the table that index 20 is on
 	done(21)
-	expect(22, 20, 23) // the longest first, then what something waits for
+	expect(23, 22, 20) // and the foreign key keeps both indexes out
 	start(23)
 	expect() // and the foreign key locks both tables
 	done(23)
@@ -119,7 +119,8 @@ func TestGraphTakesLongChainsFirst(t *testing.T) {
 	)
 	costs := map[int]int64{10: 100, 11: 30, 12: 10, 20: 60, 21: 40, 22: 50, 23: 45}
 	g := NewGraph(toc, afterPreData(toc), func(e *Entry) int64 { return costs[e.ID] })
-	if got := ids(g.Ready()); !slices.Equal(got, []int{12, 10, 11}) {
+	// After table 2 come index and foreign key, one after the other: 135 in all.
+	if got := ids(g.Ready()); !slices.Equal(got, []int{12, 11, 10}) {
 		t.Errorf("ready %v", got)
 	}
 }
@@ -216,5 +217,23 @@ func TestGraphPartitions(t *testing.T) {
 	g.Done(toc.ByID(13))
 	if got := ids(g.Ready()); !slices.Equal(got, []int{20}) {
 		t.Errorf("ready %v, want the trigger", got)
+	}
+}
+
+// What locks a table is not put off until nothing else uses the table.
+func TestGraphDoesNotPutOffLocks(t *testing.T) {
+	toc := tocOf(t,
+		testEntry(1, DescTable, SectionPreData),
+		testEntry(10, DescTableData, SectionData, 1),
+		testEntry(20, DescIndex, SectionPostData, 1),
+		testEntry(21, DescIndex, SectionPostData, 1),
+		testEntry(22, DescConstraint, SectionPostData, 1),
+	)
+	costs := map[int]int64{10: 100, 20: 50, 21: 40, 22: 10}
+	g := NewGraph(toc, afterPreData(toc), func(e *Entry) int64 { return costs[e.ID] })
+	g.Start(toc.ByID(10))
+	g.Done(toc.ByID(10))
+	if got := ids(g.Ready()); !slices.Equal(got, []int{22, 20, 21}) {
+		t.Errorf("ready %v", got)
 	}
 }

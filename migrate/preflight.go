@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 
@@ -32,6 +33,12 @@ func (m *migration) preflight(ctx context.Context) error {
 	if err := m.checkSourceSessions(ctx); err != nil {
 		return err
 	}
+	diskCtx, stop := context.WithCancel(ctx)
+	defer stop()
+	free := sync.OnceValues(func() (int64, error) { return m.FreeDisk(diskCtx) })
+	if m.FreeDisk != nil {
+		go free() // it takes a program's start in the container: while pg_dump is at work
+	}
 	if err := m.readSchema(ctx); err != nil {
 		return err
 	}
@@ -39,7 +46,7 @@ func (m *migration) preflight(ctx context.Context) error {
 	if same {
 		return nil // what is in the target, and who uses it, says nothing of the one to be named instead
 	}
-	return m.checkTarget(ctx)
+	return m.checkTarget(ctx, free)
 }
 
 // checkCopyFormat finds the tables that cannot go in the format that was asked for.
@@ -156,7 +163,7 @@ WHERE r.rolname = current_user AND d.datname = pg_catalog.current_database()`).S
 
 // checkDisk compares the disk with what is to come, bloat included: a server
 // whose disk runs full may stop, with all of its databases.
-func (m *migration) checkDisk(ctx context.Context) error {
+func (m *migration) checkDisk(ctx context.Context, freeDisk func() (int64, error)) error {
 	var oids []uint32
 	for _, e := range m.live.TOC().Entries {
 		if e.Desc == archive.DescTableData || e.Desc == archive.DescMatviewData {
@@ -176,7 +183,7 @@ WHERE c.oid = ANY ($1) OR $2 AND c.oid = 'pg_catalog.pg_largeobject'::pg_catalog
 		m.findings.Warning("target", "its free disk space is not known to pgberth; "+text, "")
 		return nil
 	}
-	free, err := m.FreeDisk(ctx)
+	free, err := freeDisk()
 	m.Resources.Disk = max(0, free-need)
 	switch {
 	case err != nil:
@@ -188,11 +195,11 @@ WHERE c.oid = ANY ($1) OR $2 AND c.oid = 'pg_catalog.pg_largeobject'::pg_catalog
 	return nil
 }
 
-func (m *migration) checkTarget(ctx context.Context) error {
+func (m *migration) checkTarget(ctx context.Context, freeDisk func() (int64, error)) error {
 	toc := &archive.TOC{}
 	if m.live != nil {
 		toc = m.live.TOC()
-		if err := m.checkDisk(ctx); err != nil {
+		if err := m.checkDisk(ctx, freeDisk); err != nil {
 			return err
 		}
 	}

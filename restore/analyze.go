@@ -18,8 +18,9 @@ import (
 const descAnalyze = "ANALYZE"
 
 // analyzeEntries are what is to be analyzed while other tables are still loading:
-// every table whose rows come now and are many, with its partitions. The rest is
-// left to the phase of that name.
+// every table whose rows come now and are many, with its partitions. Its indexes need not be
+// there, but for those of expressions, of which there are statistics too. The rest is left to
+// the phase of that name.
 func (r *run) analyzeEntries(ctx context.Context) ([]*archive.Entry, error) {
 	families, err := r.families(ctx)
 	if err != nil {
@@ -44,26 +45,39 @@ func (r *run) analyzeEntries(ctx context.Context) ([]*archive.Entry, error) {
 		if !known || r.rowsOf(e) < freezeFrom {
 			continue
 		}
-		e.Deps = append(e.Deps, r.indexesOf(e.Deps)...)
+		e.Deps = append(e.Deps, r.measured(e.Deps)...)
 		entries = append(entries, e)
 		next++
 	}
 	return entries, nil
 }
 
-// indexesOf are the entries that make indexes of tables, attach them to each
-// other, or say what statistics there are.
-func (r *run) indexesOf(tables []int) []int {
+// measured are the entries that decide what ANALYZE finds out of tables: indexes of expressions,
+// and statistics that were asked for. Where there are several tables it waits for all indexes,
+// which are attached to each other.
+func (r *run) measured(tables []int) []int {
 	about := slices.Clone(tables)
 	for _, e := range r.plan.parallel {
 		switch e.Desc {
 		case archive.DescIndex, archive.DescConstraint, "INDEX ATTACH", "STATISTICS":
-			if slices.ContainsFunc(e.Deps, func(id int) bool { return slices.Contains(about, id) }) {
+			wanted := len(tables) > 1 || e.Desc == "STATISTICS" || ofExpression(e.Defn.String)
+			if wanted && slices.ContainsFunc(e.Deps, func(id int) bool { return slices.Contains(about, id) }) {
 				about = append(about, e.ID)
 			}
 		}
 	}
 	return about[len(tables):]
+}
+
+// ofExpression reports whether an index, or the one of a constraint, may be of an expression: whether
+// there are parentheses within those of its columns. An operator class may have some too.
+func ofExpression(definition string) bool {
+	open := columnList(definition)
+	if open < 0 {
+		return false
+	}
+	next := strings.IndexAny(definition[open+1:], "()")
+	return next >= 0 && definition[open+1+next] == '('
 }
 
 // A family is a table with its partitions, and whatever else inherits from it.
