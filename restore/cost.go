@@ -19,6 +19,9 @@ const (
 
 // cost estimates the work an entry is.
 func (r *run) cost(e *archive.Entry) int64 {
+	if cost, known := r.costs[e.ID]; known {
+		return cost
+	}
 	switch size := r.Source.Size(e); {
 	case e.HasData():
 		return size

@@ -34,6 +34,7 @@ func (r *run) load(ctx context.Context) error {
 		return err
 	}
 	entries = slices.Concat(entries, statistics)
+	entries = r.validateApart(entries, r.toc.MaxID()+1+len(statistics))
 	g, groupCtx := errgroup.WithContext(ctx)
 	q := newQueue(groupCtx, archive.NewGraph(r.toc, entries, r.cost), r.Resources.cpus())
 	for range min(r.Jobs, len(entries)) {

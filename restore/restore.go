@@ -176,6 +176,7 @@ type run struct {
 
 	relaxed  *relaxation // what of the server's settings is changed
 	tables   tallies
+	costs    map[int]int64   // of entries, by id, that were split
 	analyzed map[string]bool // tables, as SQL has them, whose statistics are there
 	objects  []uint32        // large objects that were created
 	filled   int             // large objects whose contents came
@@ -191,7 +192,7 @@ func newRun(opts Options) *run {
 	toc := opts.Source.TOC()
 	r := &run{
 		Options: opts, toc: toc, plan: newPlan(toc, opts.Archive),
-		result: &Result{Objects: map[string]int{}}, analyzed: map[string]bool{},
+		result: &Result{Objects: map[string]int{}}, analyzed: map[string]bool{}, costs: map[int]int64{},
 	}
 	for _, e := range r.plan.parallel {
 		if e.Desc == archive.DescTableData {

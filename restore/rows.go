@@ -313,6 +313,9 @@ func (w *worker) count(entries ...*archive.Entry) {
 		w.tables.created = map[int]bool{}
 	}
 	for _, e := range entries {
+		if w.toc.ByID(e.ID) == nil {
+			continue // a part of another's work
+		}
 		w.result.Objects[e.Desc]++
 		w.tables.created[e.ID] = true
 	}
