@@ -126,6 +126,20 @@ func (r *run) changeSettings(ctx context.Context) error {
 // unasked: below, there is no second checkpoint.
 var autoFrom int64 = 512 << 20 // tests have less
 
+// flushRows flushes the rows' files while indexes are made of them. Without fsync nothing else would make the disk
+// write before the end, when all waits for it.
+func (r *run) flushRows(ctx context.Context) error {
+	if r.relaxed == nil || !r.relaxed.record.Relaxed() {
+		return nil
+	}
+	conn, err := r.Target.session(ctx, r.Target.admin.Config().Database, "UTF8")
+	if err != nil {
+		return fmt.Errorf("connect to the target to flush its files: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return fastload.SyncFiles(ctx, conn)
+}
+
 // tightenTimeout bounds what is done after a failure or an interruption to put settings back:
 // the server may have much to write.
 const tightenTimeout = 10 * time.Minute

@@ -37,6 +37,15 @@ func (r *run) load(ctx context.Context) error {
 	entries = r.validateApart(entries, r.toc.MaxID()+1+len(statistics))
 	g, groupCtx := errgroup.WithContext(ctx)
 	q := newQueue(groupCtx, archive.NewGraph(r.toc, entries, r.cost), r.Resources.cpus())
+	for _, e := range entries {
+		if e.HasData() {
+			q.rows++
+		}
+	}
+	q.loaded = func() { g.Go(func() error { return r.flushRows(groupCtx) }) }
+	if q.rows == 0 {
+		q.loaded()
+	}
 	for range min(r.Jobs, len(entries)) {
 		g.Go(func() error { return r.work(groupCtx, q) })
 	}
@@ -198,6 +207,9 @@ type queue struct {
 	graph   *archive.Graph
 	cpus    int
 	running int // units handed out
+
+	rows   int    // entries with rows that are not done
+	loaded func() // called when there are none left
 }
 
 func newQueue(ctx context.Context, graph *archive.Graph, cpus int) *queue {
@@ -253,6 +265,11 @@ func (q *queue) done(entries []*archive.Entry) {
 	q.running--
 	for _, e := range entries {
 		q.graph.Done(e)
+		if e.HasData() {
+			if q.rows--; q.rows == 0 {
+				q.loaded()
+			}
+		}
 	}
 	q.moved.Broadcast()
 }
