@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -123,14 +124,20 @@ func isDescriptor(path string) bool {
 	return err == nil && (strings.HasPrefix(dir, "/proc/") || dir == "/dev/fd")
 }
 
+// ownDescriptor is the number of the file that this process has open and a path stands for, or -1.
+func ownDescriptor(path string) int {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	own, ownErr := filepath.EvalSymlinks("/proc/self/fd")
+	n, numberErr := strconv.Atoi(filepath.Base(path))
+	if err != nil || ownErr != nil || numberErr != nil || dir != own {
+		return -1
+	}
+	return n
+}
+
 // writeInto writes to what is there.
 func writeInto(path string, write func(io.Writer) error) error {
-	for _, own := range []*os.File{os.Stdout, os.Stderr} {
-		if isSame(own, path) {
-			return write(own) // at the place that it has come to, if it is a file
-		}
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	f, err := open(path)
 	if errors.Is(err, syscall.ENXIO) {
 		return fmt.Errorf("nobody reads from it: %w", err)
 	}
@@ -144,11 +151,13 @@ func writeInto(path string, write func(io.Writer) error) error {
 	return errors.Join(err, f.Close())
 }
 
-func isSame(f *os.File, path string) bool {
-	mine, err := f.Stat()
-	if err != nil {
-		return false
+func open(path string) (*os.File, error) {
+	if n := ownDescriptor(path); n >= 0 {
+		own, err := unix.FcntlInt(uintptr(n), unix.F_DUPFD_CLOEXEC, 0) // at the place that it has come to, if it is a file
+		if err != nil {
+			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		}
+		return os.NewFile(uintptr(own), path), nil
 	}
-	there, err := os.Stat(path)
-	return err == nil && os.SameFile(mine, there)
+	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 }

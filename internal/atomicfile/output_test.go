@@ -85,9 +85,6 @@ func TestWriteOutputDescriptor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	old := os.Stdout
-	os.Stdout = f
-	defer func() { os.Stdout = old }()
 	name := filepath.Join("/proc/self/fd", strconv.Itoa(int(f.Fd())))
 	for _, s := range []string{"one ", "two"} {
 		if err := WriteOutput(name, 0o644, func(w io.Writer) error { _, err := io.WriteString(w, s); return err }); err != nil {
