@@ -168,9 +168,25 @@ func (p pair) checkReadable(ctx context.Context) error {
 		if err != nil || len(objects) == 0 {
 			return err
 		}
-		return fmt.Errorf("role %s may not read %s; connect as a superuser, or grant it to the role",
-			s.leader.Config().User, listing(objects))
+		return s.unreadable(ctx, objects)
 	})
+}
+
+// unreadable is the error for what the session's role may not read. Where a setting replaces whoever logs in, to connect as a superuser is of no use.
+func (s *side) unreadable(ctx context.Context, objects []string) error {
+	var role, user string
+	if err := s.leader.QueryRow(ctx, "SELECT current_user, session_user").Scan(&role, &user); err != nil {
+		return fmt.Errorf("ask for the session's role: %w", err)
+	}
+	who, remedy := "role "+role, "connect as a superuser"
+	if role != user {
+		who += fmt.Sprintf(" (put in the place of %s by ALTER DATABASE or ALTER ROLE ... SET role)", user)
+		remedy = "set PGOPTIONS='-c role=none' to stay role " + user
+		if s.endpoint.Via != "" { // the environment says nothing of servers in containers
+			remedy = "ALTER DATABASE or ALTER ROLE ... RESET role to stay role " + user
+		}
+	}
+	return fmt.Errorf("%s may not read %s; %s, or grant it to role %s", who, listing(objects), remedy, role)
 }
 
 // checkUnlogged fails if rows are to be compared that a standby does not have.

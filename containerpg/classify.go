@@ -61,6 +61,7 @@ func (b box) running() bool {
 	return s != nil && s.Running && !s.Paused && !s.Restarting
 }
 
+// startedAt is when it was last started, in the engine's words.
 func (b box) startedAt() string {
 	if b.info.State == nil {
 		return ""
@@ -107,7 +108,7 @@ func (b box) server() *Server {
 	s := &Server{
 		ID: b.id, Name: b.name, Image: b.image,
 		Project: b.labels[labelProject], Service: b.labels[labelService],
-		Published: b.published(), Databases: []Database{},
+		Published: b.published(), Databases: []Database{}, startedAt: b.startedAt(),
 	}
 	if b.info.HostConfig != nil {
 		s.ShmSize = b.info.HostConfig.ShmSize

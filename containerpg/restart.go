@@ -52,6 +52,7 @@ func (e *Engine) Restart(ctx context.Context, s *Server, repair func(conf string
 	restart, cancel := context.WithTimeout(context.WithoutCancel(ctx), (stopSeconds+60)*time.Second)
 	defer cancel()
 	timeout := stopSeconds
+	s.startedAt = "" // see Ended
 	err := e.docker.ContainerRestart(restart, s.ID, container.StopOptions{Timeout: &timeout})
 	var again *Server
 	if err == nil {

@@ -47,6 +47,8 @@ type Server struct {
 
 	conn   *pgx.ConnConfig // as it last connected, with the password; nil with a Problem
 	inside insideAddress
+
+	startedAt string // the container; "" once this program has restarted it
 }
 
 // An insideAddress is where a server answers to what runs in its container, or

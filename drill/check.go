@@ -85,7 +85,7 @@ func (d *drill) check(ctx context.Context) error {
 
 // blameCheck is for an error that kept a check from being made. It says nothing about the backup.
 func (d *drill) blameCheck(ctx context.Context, err error) error {
-	if ctx.Err() == nil && brokeOff(err) {
+	if ctx.Err() == nil && session.IsBroken(err) {
 		err = errors.Join(d.lastWords(ctx), err)
 	}
 	return infrastructure(fmt.Errorf("check the restored database: %w", err))
@@ -119,7 +119,7 @@ func inSnapshot(ctx context.Context, conn *pgx.Conn, do func() error) error {
 // sqlError is what a server says of a statement, for a report.
 func sqlError(err error) (string, bool) {
 	server, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok || endsSession(server) {
+	if !ok || session.Ends(server) {
 		return "", false
 	}
 	return fmt.Sprintf("%s (%s)", server.Message, server.Code), true

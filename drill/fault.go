@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -50,7 +46,7 @@ func (d *drill) blame(ctx context.Context, err error) error {
 		return infrastructure(errors.Join(aliveErr, err))
 	}
 	if isTrouble(err) {
-		if brokeOff(err) {
+		if session.IsBroken(err) {
 			err = errors.Join(d.lastWords(ctx), err)
 		}
 		return infrastructure(err)
@@ -134,34 +130,7 @@ func isTrouble(err error) bool {
 	if _, ok := errors.AsType[*os.PathError](err); ok {
 		return true
 	}
-	return brokeOff(err)
-}
-
-// endsSession recognizes what a server says to a session that it ends, or cannot serve, whatever was asked.
-func endsSession(err *pgconn.PgError) bool {
-	switch err.Code {
-	case "57P01", "57P02", "57P03": // it is shut down, has crashed, is starting
-		return true
-	}
-	return strings.HasPrefix(err.Code, "08") || strings.HasPrefix(err.Code, "53")
-}
-
-// brokeOff recognizes a connection that is no more, or could not be made.
-func brokeOff(err error) bool {
-	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return endsSession(server) && !strings.HasPrefix(server.Code, "53")
-	}
-	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[net.Error](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[syscall.Errno](err); ok {
-		return true
-	}
-	return pgconn.SafeToRetry(err) || // nothing was sent: the connection was closed before
-		errors.Is(err, session.ErrUnreachable) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
+	return session.IsBroken(err)
 }
 
 // isDamage recognizes what is wrong with the backup itself.

@@ -96,6 +96,10 @@ func TestSetRole(t *testing.T) {
 	if text := e.text(); strings.Count(text, "permission denied") != 1 || strings.Contains(text, "superuser") || !strings.Contains(text, "set PGOPTIONS='-c role=none' to stay role postgres") {
 		t.Errorf("what is wrong is said once, with what helps: %s", text)
 	}
+	e = refused(t, command(t, "compare", "--from", src.URL(db), "--to", src.URL("postgres")), 1, "role "+owner+" (put in the place of postgres by ")
+	if text := e.text(); strings.Contains(text, "superuser") || !strings.Contains(text, "set PGOPTIONS='-c role=none' to stay role postgres") {
+		t.Errorf("compare: %s", text)
+	}
 	stayed := command(t, args...)
 	stayed.cmd.Env = append(stayed.cmd.Environ(), "PGOPTIONS=-c role=none")
 	stayed.must()

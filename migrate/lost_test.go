@@ -2,6 +2,7 @@ package migrate_test
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -275,4 +276,11 @@ func TestTargetDies(t *testing.T) {
 	if left := l.databases(t); len(left) != 1 {
 		t.Errorf("databases left: %v", left)
 	}
+
+	// The engine knows what has become of a container.
+	w = openWire(t, src)
+	w.at(false, []string{"COPY"}, func() { dst.Kill(t) })
+	refused(t, command(t, l.args(w.url(t, l.db), dst.Endpoint(l.db), "--replace")...), 1,
+		fmt.Sprintf("container %q is exited (137); docker start %[1]s", dst.Container))
+	dst.Start(t) // for what the test cleans up
 }

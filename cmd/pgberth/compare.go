@@ -53,7 +53,7 @@ func runCompare(ctx context.Context, cmd *cobra.Command, c *cli, f compareFlags)
 	var report *compare.Report
 	err := c.withReporter(func(reporter progress.Reporter) (err error) {
 		r := &resolver{cmd: cmd, c: c, project: f.project, reporter: reporter}
-		defer func() { err = errors.Join(err, r.Close()) }()
+		defer func() { err = r.finish(ctx, err) }()
 		from, to, err := r.both(ctx, f.endpointFlags)
 		if err != nil {
 			return err

@@ -130,7 +130,7 @@ func runDump(ctx context.Context, cmd *cobra.Command, c *cli, f dumpFlags) error
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, done()) }()
+		defer func() { err = done(err) }()
 		options.Path, options.Custom = f.file, f.format.value == string(archive.KindCustom)
 		if f.toStdout() {
 			options.Path, options.Output = "", stdout
@@ -144,8 +144,8 @@ func runDump(ctx context.Context, cmd *cobra.Command, c *cli, f dumpFlags) error
 	return c.printDump(result)
 }
 
-// source is what is dumped and how. done is to be called after the dump.
-func (f *dumpFlags) source(ctx context.Context, cmd *cobra.Command, c *cli, reporter progress.Reporter) (_ dump.Options, done func() error, err error) {
+// source is what is dumped and how. done is to be called after the dump, with its error.
+func (f *dumpFlags) source(ctx context.Context, cmd *cobra.Command, c *cli, reporter progress.Reporter) (_ dump.Options, done func(error) error, err error) {
 	options := dump.Options{
 		Codec: f.compress.Codec, PgRestore: f.major(), Jobs: int(f.jobs), Filter: f.dumpFilter(),
 		LockWait: time.Duration(f.lockWait), Tool: "pgberth " + version(), Reporter: reporter,
@@ -166,7 +166,7 @@ func (f *dumpFlags) source(ctx context.Context, cmd *cobra.Command, c *cli, repo
 	}
 	options.From = from.Endpoint
 	options.Clients, err = r.clients(ctx, f.pgDump, from, place{})
-	return options, r.Close, err
+	return options, func(err error) error { return r.finish(ctx, err) }, err
 }
 
 func (c *cli) printDump(r *dump.Result) error {

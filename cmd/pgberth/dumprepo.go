@@ -85,7 +85,7 @@ func runBackup(ctx context.Context, cmd *cobra.Command, c *cli, f dumpFlags) err
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, done()) }()
+		defer func() { err = done(err) }()
 		from = source.From.Name
 		repo, err := f.backup.repo.open(ctx, cmd, reporter, true)
 		if err != nil {

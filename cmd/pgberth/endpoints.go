@@ -12,6 +12,7 @@ import (
 	"github.com/pgberth/pgberth/containerpg"
 	"github.com/pgberth/pgberth/internal/conninfo"
 	"github.com/pgberth/pgberth/internal/human"
+	"github.com/pgberth/pgberth/internal/session"
 	"github.com/pgberth/pgberth/progress"
 	"github.com/pgberth/pgberth/restore"
 )
@@ -46,6 +47,7 @@ type resolver struct {
 	wire     *containerpg.Compression // nil for commands that move no rows to or from a server
 	engine   *containerpg.Engine
 	relays   []*containerpg.Relay
+	servers  []*containerpg.Server // in containers, that were found
 
 	// anyDatabase is for sources that are a whole server: without a database it is the one through which the server was found.
 	anyDatabase bool
@@ -60,6 +62,18 @@ func (r *resolver) Close() error {
 		errs = append(errs, r.engine.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// finish closes the resolver after a run that may have failed. A container that stopped meanwhile is named before what that led to.
+func (r *resolver) finish(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() == nil {
+		for _, server := range r.servers {
+			if ended := r.engine.Ended(ctx, server, session.IsBroken(err)); ended != nil {
+				err = errors.Join(ended, err)
+			}
+		}
+	}
+	return errors.Join(err, r.Close())
 }
 
 // docker returns the docker engine.
@@ -207,6 +221,7 @@ func (r *resolver) resolve(ctx context.Context, side string, ref reference, data
 	if err != nil {
 		return place{}, err
 	}
+	r.servers = append(r.servers, server)
 	switch {
 	case ref.selector.Database != "":
 		database = ref.selector.Database

@@ -82,7 +82,7 @@ func runMigrate(ctx context.Context, cmd *cobra.Command, c *cli, f migrateFlags)
 	var result *migrate.Result
 	err := c.withReporter(func(reporter progress.Reporter) (err error) {
 		r := &resolver{cmd: cmd, c: c, project: f.project, reporter: reporter, wire: &f.wire.Compression}
-		defer func() { err = errors.Join(err, r.Close()) }()
+		defer func() { err = r.finish(ctx, err) }()
 		if f.wanted() {
 			var created *containerpg.Created
 			if created, f.to, err = f.make(ctx, r); err != nil {

@@ -119,7 +119,7 @@ func runRestore(ctx context.Context, cmd *cobra.Command, c *cli, f restoreFlags)
 	err := c.withReporter(func(reporter progress.Reporter) (failure error) {
 		start := time.Now()
 		r := &resolver{cmd: cmd, c: c, project: f.project, reporter: reporter, wire: &f.wire.Compression}
-		defer func() { failure = errors.Join(failure, r.Close()) }()
+		defer func() { failure = r.finish(ctx, failure) }()
 		if err := r.checkName("--create-name", f.createName); err != nil {
 			return err
 		}
