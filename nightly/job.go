@@ -185,7 +185,7 @@ func (r *run) make(ctx context.Context, source *Source, series repository.Series
 	}
 	result, err := do(ctx, options)
 	if err != nil {
-		return made, err
+		return made, source.explain(ctx, err)
 	}
 	totals := result.Manifest.Total()
 	r.knowsRole = r.knowsRole || !series.IsOwn() && slices.ContainsFunc(result.Manifest.Roles, func(role archive.ManifestRole) bool { return role.Name == r.job.Drill.SmokeAs })

@@ -2,6 +2,7 @@ package nightly_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -13,7 +14,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgberth/pgberth/internal/conninfo"
+	"github.com/pgberth/pgberth/internal/pgtools"
 	"github.com/pgberth/pgberth/nightly"
+	"github.com/pgberth/pgberth/nightly/config"
 	"github.com/pgberth/pgberth/progress"
 )
 
@@ -373,4 +377,24 @@ func TestCheckAndPlan(t *testing.T) {
 		t.Errorf("after a plan: %v", got)
 	}
 	check(db + " the newest good backup, " + db + "/" + id + ", is 30h00m old; 26h00m are allowed")
+}
+
+// TestLostServer tells what has become of a server, before what that led to.
+func TestLostServer(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	db := s.database(1)
+	options, _ := s.options(s.config([]string{db}))
+	options.Connect = func(ctx context.Context, job *config.Job) (*nightly.Source, error) {
+		source, err := connect(ctx, job)
+		source.Clients = func(context.Context, *conninfo.Endpoint) ([]pgtools.Client, error) { return nil, nil }
+		source.Explain = func(_ context.Context, err error) error {
+			return errors.Join(errors.New("the container was removed"), err)
+		}
+		return source, err
+	}
+	report := nightly.Run(t.Context(), options)
+	if got := failures(report.Jobs[0]); len(got) != 1 || !strings.HasPrefix(got[0], db+": the container was removed\npreflight: pg_dump: none of version") {
+		t.Errorf("%q", got)
+	}
 }

@@ -22,9 +22,19 @@ type Source struct {
 	Endpoint *conninfo.Endpoint // of the database to ask for the others
 	// Clients returns the programs that could dump one of its databases.
 	Clients func(ctx context.Context, database *conninfo.Endpoint) ([]pgtools.Client, error)
+	// Explain adds what has become of the server to an error that may come from that; nil adds nothing.
+	Explain func(ctx context.Context, err error) error
 	Close   func() error
 
 	home *conninfo.Endpoint // what connect has found to answer
+}
+
+// explain is Explain.
+func (s *Source) explain(ctx context.Context, err error) error {
+	if s.Explain == nil {
+		return err
+	}
+	return s.Explain(ctx, err)
 }
 
 // maintenance is the database that every server has to begin with, and that is meant to be empty.

@@ -64,8 +64,13 @@ func (r *resolver) Close() error {
 	return errors.Join(errs...)
 }
 
-// finish closes the resolver after a run that may have failed. A container that stopped meanwhile is named before what that led to.
+// finish closes the resolver after a run that may have failed.
 func (r *resolver) finish(ctx context.Context, err error) error {
+	return errors.Join(r.explain(ctx, err), r.Close())
+}
+
+// explain names a container that stopped while something failed, before what that led to.
+func (r *resolver) explain(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() == nil {
 		for _, server := range r.servers {
 			if ended := r.engine.Ended(ctx, server, session.IsBroken(err)); ended != nil {
@@ -73,7 +78,7 @@ func (r *resolver) finish(ctx context.Context, err error) error {
 			}
 		}
 	}
-	return errors.Join(err, r.Close())
+	return err
 }
 
 // docker returns the docker engine.

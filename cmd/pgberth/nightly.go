@@ -217,7 +217,8 @@ func (n *nightlyServers) find(ctx context.Context, r *resolver, job *config.Job)
 		Clients: func(ctx context.Context, database *conninfo.Endpoint) ([]pgtools.Client, error) {
 			return r.clients(ctx, job.PgDump, place{database, at.server}, place{})
 		},
-		Close: r.Close,
+		Explain: r.explain,
+		Close:   r.Close,
 	}, nil
 }
 
