@@ -35,6 +35,7 @@ const (
 	invalidCatalogName   = "3D000"
 	insufficientRights   = "42501" // no CONNECT privilege
 	cannotConnectNow     = "57P03"
+	adminShutdown        = "57P01" // as a session of an entrypoint's temporary server ends
 )
 
 func classify(err error) outcome {
@@ -50,7 +51,7 @@ func classify(err error) outcome {
 			return refusedUser
 		case invalidCatalogName, insufficientRights:
 			return refusedDB
-		case cannotConnectNow:
+		case cannotConnectNow, adminShutdown:
 			return starts
 		}
 		return failed
