@@ -65,7 +65,7 @@ func (r *run) fillLargeObjects(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer w.close(ctx)
+	defer w.end(ctx) // one more than the others need
 	const object = "large objects"
 	r.Reporter.Report(progress.UnitStart{Phase: progress.Rows, Object: object})
 	b := lobWriter{worker: w, ctx: ctx, piece: make([]byte, lobPiece), batch: &pgx.Batch{}}

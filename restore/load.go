@@ -114,10 +114,10 @@ func (r *run) isSmall(e *archive.Entry) bool {
 	case archive.DescIndex, archive.DescConstraint, archive.DescFKConstraint, "TRIGGER":
 		return r.cost(e) < smallWork
 	}
-	return false
+	return e.IsACL()
 }
 
-// batch restores small entries in one transaction. If one of them fails none is there, and
+// batch restores small entries in one message, which is a transaction. If one of them fails none is there, and
 // they are done again one by one: so the error is about the right one, and a tolerant run
 // loses no other.
 func (w *worker) batch(ctx context.Context, entries []*archive.Entry) error {
@@ -125,24 +125,13 @@ func (w *worker) batch(ctx context.Context, entries []*archive.Entry) error {
 	for _, e := range entries {
 		w.Reporter.Report(progress.UnitStart{Phase: progress.PostData, Object: e.Name()})
 	}
-	var done []*archive.Entry
-	err := w.exec(ctx, "BEGIN")
-	if err == nil {
-		done, err = w.inMessages(ctx, entries)
-	}
-	if err == nil {
-		err = w.exec(ctx, "COMMIT")
-	}
+	done, err := w.inOneMessage(ctx, entries)
 	if err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		if w.conn.IsClosed() {
 			return fmt.Errorf("restore %s and %d others: %w", entries[0].Name(), len(entries)-1, err)
-		}
-		w.sql.Reset() // settings made in the transaction are gone, also if all that failed is its end
-		if err := w.exec(ctx, "ROLLBACK"); err != nil {
-			return fmt.Errorf("restore %s: %w", entries[0].Name(), err)
 		}
 		for _, e := range entries {
 			if err := w.tolerate(e, w.postData(ctx, e)); err != nil {

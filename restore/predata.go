@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 
@@ -21,7 +22,12 @@ type worker struct {
 	helpers  int    // parallel processes an index build may have
 }
 
+// newWorker answers a session that an earlier step has left, or a new one: over docker exec
+// and a slow line each takes ten round trips to make.
 func (r *run) newWorker(ctx context.Context) (*worker, error) {
+	if w := r.idle.take(); w != nil {
+		return w, nil
+	}
 	conn, err := r.Target.session(ctx, r.database, r.toc.Encoding())
 	if err != nil {
 		return nil, fmt.Errorf("connect to database %q on the target: %w", r.database, err)
@@ -35,7 +41,48 @@ func (r *run) newWorker(ctx context.Context) (*worker, error) {
 	return w, nil
 }
 
-func (w *worker) close(ctx context.Context) { _ = w.conn.Close(context.WithoutCancel(ctx)) }
+// close leaves the session to the next step if nothing is under way in it.
+func (w *worker) close(ctx context.Context) {
+	if ctx.Err() == nil && !w.conn.IsClosed() && w.conn.PgConn().TxStatus() == 'I' {
+		w.idle.put(w)
+		return
+	}
+	w.end(ctx)
+}
+
+func (w *worker) end(ctx context.Context) { _ = w.conn.Close(context.WithoutCancel(ctx)) }
+
+// idlers are sessions in the database being filled that no step uses at the moment.
+type idlers struct {
+	mu   sync.Mutex
+	list []*worker
+}
+
+func (i *idlers) put(w *worker) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.list = append(i.list, w)
+}
+
+func (i *idlers) take() *worker {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.list) == 0 {
+		return nil
+	}
+	w := i.list[len(i.list)-1]
+	i.list = i.list[:len(i.list)-1]
+	return w
+}
+
+// leave ends them all. A database that is renamed or dropped must have no session.
+func (i *idlers) leave(ctx context.Context) {
+	var ends sync.WaitGroup
+	for w := i.take(); w != nil; w = i.take() {
+		ends.Go(func() { w.end(ctx) })
+	}
+	ends.Wait()
+}
 
 // exec sends sql, which may hold several statements, as one simple query.
 func (w *worker) exec(ctx context.Context, sql string) error {
@@ -133,27 +180,61 @@ const (
 // have been run.
 func (w *worker) inMessages(ctx context.Context, entries []*archive.Entry) (done []*archive.Entry, err error) {
 	for len(entries) > 0 {
-		n, size := 0, 0
-		var sql []string
-		for ; n < min(len(entries), messageEntries) && size < messageBytes; n++ {
-			statements, err := w.sql.Statements(entries[n])
-			if err != nil {
+		m := message{worker: w}
+		for len(entries) > 0 && m.entries < messageEntries && m.size < messageBytes {
+			if err := m.add(entries[0]); err != nil {
 				return nil, err
 			}
-			if len(statements) > 0 {
-				done = append(done, entries[n])
-			}
-			for _, statement := range statements {
-				sql, size = append(sql, statement), size+len(statement)
-			}
+			entries = entries[1:]
 		}
-		if err := w.exec(ctx, strings.Join(sql, "\n")); err != nil {
-			w.sql.Reset()
-			return nil, describe(err)
+		if err := m.send(ctx); err != nil {
+			return nil, err
 		}
-		entries = entries[n:]
+		done = append(done, m.done...)
 	}
 	return done, nil
+}
+
+// inOneMessage is inMessages for a few entries, of which all are run or none.
+func (w *worker) inOneMessage(ctx context.Context, entries []*archive.Entry) (done []*archive.Entry, err error) {
+	m := message{worker: w}
+	for _, e := range entries {
+		if err := m.add(e); err != nil {
+			return nil, err
+		}
+	}
+	return m.done, m.send(ctx)
+}
+
+// message is the SQL of several entries.
+type message struct {
+	*worker
+	entries, size int
+	sql           []string
+	done          []*archive.Entry // those that have any
+}
+
+func (m *message) add(e *archive.Entry) error {
+	statements, err := m.worker.sql.Statements(e)
+	if err != nil {
+		return err
+	}
+	m.entries++
+	if len(statements) > 0 {
+		m.done = append(m.done, e)
+	}
+	for _, statement := range statements {
+		m.sql, m.size = append(m.sql, statement), m.size+len(statement)
+	}
+	return nil
+}
+
+func (m *message) send(ctx context.Context) error {
+	if err := m.exec(ctx, strings.Join(m.sql, "\n")); err != nil {
+		m.worker.sql.Reset() // what a message that failed has set is gone with it
+		return describe(err)
+	}
+	return nil
 }
 
 // preDataEntry runs an entry of the pre-data transaction. A tolerant run takes

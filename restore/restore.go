@@ -125,6 +125,7 @@ func (e *PartialError) Unwrap() error { return e.Err }
 // error says what could not be removed; an existing database is as it was.
 func Run(ctx context.Context, opts Options) (_ *Result, err error) {
 	r := newRun(opts)
+	defer r.idle.leave(ctx)
 	defer func() {
 		if err != nil && !r.published {
 			undoErr := r.undo(context.WithoutCancel(ctx))
@@ -154,6 +155,9 @@ func Run(ctx context.Context, opts Options) (_ *Result, err error) {
 		if (p.name == progress.Relax || p.name == progress.Settle) && !r.FastLoad.changes() {
 			continue
 		}
+		if p.name == progress.Settle || p.name == progress.Swap {
+			r.idle.leave(ctx)
+		}
 		if err := r.phase(ctx, p.name, p.do); err != nil {
 			return nil, err
 		}
@@ -182,6 +186,7 @@ type run struct {
 	filled   int             // large objects whose contents came
 
 	refusals refusals
+	idle     idlers
 }
 
 func newRun(opts Options) *run {
@@ -242,6 +247,7 @@ const undoTimeout = time.Minute
 
 // undo removes what the run made. The context is not cancelled by the user.
 func (r *run) undo(ctx context.Context) error {
+	r.idle.leave(ctx)
 	r.revive(ctx)
 	errs := []error{r.remove(ctx)}
 	errs = append(errs, r.tightenAfter(ctx)) // what is gone need not be flushed
