@@ -90,6 +90,8 @@ type Engine struct {
 	shown   string // the same for messages
 	source  string // who named the host, such as DOCKER_HOST
 	release func() // what is left to end when docker was closed
+
+	measured *measurement // of the wire
 }
 
 // startWait bounds how long a starting server is waited for when the context
@@ -110,7 +112,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	for _, ep := range found.list {
 		cli, release, err := ep.connect(ctx)
 		if err == nil {
-			return &Engine{docker: apiClient{cli}, host: ep.host, shown: shownHost(ep.host), source: ep.source, release: release}, nil
+			return &Engine{docker: apiClient{cli}, host: ep.host, shown: shownHost(ep.host), source: ep.source, release: release, measured: &measurement{}}, nil
 		}
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)

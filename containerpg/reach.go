@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -23,6 +24,20 @@ type visit struct {
 	commands []string // command lines of the processes inside
 	accounts []account
 	unread   []string // settings that could not be read, and why
+
+	fingerprint func() *fingerprint // of dataDir, as soon as it was read
+	dataDir     string
+}
+
+// fingerprintOf begins to read the identity of a data directory, if that has not begun, and
+// answers where it is waited for.
+func (v *visit) fingerprintOf(ctx context.Context, dataDir string) func() *fingerprint {
+	if v.fingerprint == nil || v.dataDir != dataDir {
+		found := make(chan *fingerprint, 1)
+		go func() { found <- v.e.readFingerprint(ctx, v.box, dataDir) }()
+		v.fingerprint, v.dataDir = sync.OnceValue(func() *fingerprint { return <-found }), dataDir
+	}
+	return v.fingerprint
 }
 
 // once tries every address with every login.
@@ -43,6 +58,11 @@ func (v *visit) once(ctx context.Context) (*Server, error) {
 	}
 	if !read || preparing {
 		master = postmaster{port: v.box.serverPort(), socketDir: usualSocketDir}
+	}
+	v.fingerprint = nil // a container that is looked at again may hold another cluster
+	if master.dataDir != "" {
+		wait := v.fingerprintOf(ctx, master.dataDir) // beside the login: that takes long on a slow wire
+		defer wait()
 	}
 	addresses, err := v.e.addresses(ctx, v.box, master, !preparing)
 	if err != nil {
@@ -215,7 +235,7 @@ func (v *visit) introduce(ctx context.Context, conn *pgx.Conn, config *pgx.ConnC
 			s.DataDir = dirs[0]
 		}
 	}
-	if s.DataDir != "" && !v.e.readFingerprint(ctx, v.box, s.DataDir).is(s.SystemIdentifier) {
+	if s.DataDir != "" && !v.fingerprintOf(ctx, s.DataDir)().is(s.SystemIdentifier) {
 		return nil, errOtherServer
 	}
 	if s.SystemIdentifier != "" {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/docker/docker/api/types"
@@ -83,20 +84,23 @@ func (e *Engine) Wire(ctx context.Context, s *Server, c Compression) (wire *Wire
 		return nil, "", nil
 	}
 	wire = &Wire{e: e, s: s, level: c.Level}
-	if err := wire.choose(ctx); err != nil {
-		if c.Mode == "auto" {
-			return nil, "rows are not compressed: " + err.Error(), nil
-		}
-		return nil, "", fmt.Errorf("compress rows for container %q: %w", s.Name, err)
-	}
-	rate := int64(0)
+	var rate int64
+	var choosing, measuring error
+	var both sync.WaitGroup
+	both.Go(func() { choosing = wire.choose(ctx) })
 	if c.Mode == "auto" {
-		if rate, err = e.measure(ctx, s.ID); err != nil {
-			return nil, "", fmt.Errorf("measure the wire to container %q: %w", s.Name, err)
-		}
-		if rate >= fastWire {
-			return nil, fmt.Sprintf("the wire to container %s carries %d MB/s: rows are not compressed", s.Name, rate/1e6), nil
-		}
+		rate, measuring = e.measureOnce(ctx, s.ID)
+	}
+	both.Wait()
+	switch {
+	case choosing != nil && c.Mode == "auto":
+		return nil, "rows are not compressed: " + choosing.Error(), nil
+	case choosing != nil:
+		return nil, "", fmt.Errorf("compress rows for container %q: %w", s.Name, choosing)
+	case measuring != nil:
+		return nil, "", fmt.Errorf("measure the wire to container %q: %w", s.Name, measuring)
+	case rate >= fastWire:
+		return nil, fmt.Sprintf("the wire to container %s carries %d MB/s: rows are not compressed", s.Name, rate/1e6), nil
 	}
 	if wire.level == 0 {
 		wire.level = 3
@@ -134,38 +138,76 @@ func (w *Wire) choose(ctx context.Context) error {
 	return nil
 }
 
-// measure finds how many bytes a second an exec takes in a container. A little is
-// sent first, and more only while that was too quick to tell: so it takes a few
-// seconds at most, and longer only where a wire carries less than 64 kB in one.
-func (e *Engine) measure(ctx context.Context, id string) (int64, error) {
-	for size := 64 << 10; ; size *= 16 {
-		elapsed, err := e.timeExec(ctx, id, size)
+// measureOnce is measure, whose answer holds for all containers of an engine: their wire is one.
+func (e *Engine) measureOnce(ctx context.Context, id string) (int64, error) {
+	e.measured.mu.Lock()
+	defer e.measured.mu.Unlock()
+	if e.measured.rate == 0 {
+		rate, err := e.measure(ctx, id)
 		if err != nil {
 			return 0, err
 		}
-		if elapsed > 250*time.Millisecond || size >= 16<<20 {
-			return int64(float64(size) / elapsed.Seconds()), nil
-		}
+		e.measured.rate = rate
 	}
+	return e.measured.rate, nil
 }
 
-// timeExec sends bytes that cannot be compressed, and waits until they have been
-// read.
-func (e *Engine) timeExec(ctx context.Context, id string, size int) (time.Duration, error) {
+// measurement is what was found out about an engine's wire.
+type measurement struct {
+	mu   sync.Mutex
+	rate int64 // bytes a second; 0: not yet known
+}
+
+// A wire is measured by a little first, and by more only if that was too quick to tell.
+const (
+	firstPiece = 256 << 10
+	mostPieces = 16 << 20
+	enoughTime = 150 * time.Millisecond
+)
+
+// measureScript says that it is there, that the first piece has come, and by its end that all has.
+const measureScript = `trap "" PIPE HUP
+echo
+head -c 262144 >/dev/null
+echo
+exec cat >/dev/null
+`
+
+// measure finds how many bytes a second an exec takes in a container. That takes half a
+// second or so, and longer only where a wire carries less than 256 kB in one. What is
+// sent cannot be compressed.
+func (e *Engine) measure(ctx context.Context, id string) (int64, error) {
 	stream, _, err := e.startExec(ctx, id, container.ExecOptions{
-		Cmd: []string{"/bin/sh", "-c", "echo; exec cat >/dev/null"}, AttachStdin: true, AttachStdout: true, AttachStderr: true,
+		Cmd: []string{"/bin/sh", "-c", measureScript}, AttachStdin: true, AttachStdout: true, AttachStderr: true,
 	})
 	if err != nil {
 		return 0, err
 	}
 	defer stream.Close()
 	defer context.AfterFunc(ctx, stream.Close)()
-	block := make([]byte, 64<<10)
+	block := make([]byte, firstPiece)
 	_, _ = rand.Read(block) // it never fails
-	if _, err := io.ReadFull(stream.Reader, make([]byte, 9)); err != nil {
+	heard := func() error {
+		_, err := io.ReadFull(stream.Reader, make([]byte, len("\x01\x00\x00\x00\x00\x00\x00\x01\n")))
+		return err
+	}
+	if err := heard(); err != nil {
 		return 0, err
 	}
 	start := time.Now()
+	if _, err := stream.Conn.Write(block); err != nil {
+		return 0, err
+	}
+	if err := heard(); err != nil {
+		return 0, err
+	}
+	rate := float64(firstPiece) / time.Since(start).Seconds()
+	if time.Since(start) > enoughTime {
+		return int64(rate), nil
+	}
+	// A round trip is in this, too: the more, the further there is to go.
+	size := int(min(mostPieces, max(4*firstPiece, rate/3)))
+	start = time.Now()
 	for sent := 0; sent < size; sent += len(block) {
 		if _, err := stream.Conn.Write(block); err != nil {
 			return 0, err
@@ -174,8 +216,10 @@ func (e *Engine) timeExec(ctx context.Context, id string, size int) (time.Durati
 	if err := stream.CloseWrite(); err != nil {
 		return 0, err
 	}
-	err = demux(io.Discard, io.Discard, stream.Reader)
-	return time.Since(start), err
+	if err := demux(io.Discard, io.Discard, stream.Reader); err != nil {
+		return 0, err
+	}
+	return int64(float64(size) / time.Since(start).Seconds()), nil
 }
 
 // forgetLibpq keeps settings for other clients of the container away from psql.

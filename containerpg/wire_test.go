@@ -73,8 +73,12 @@ func TestWire(t *testing.T) {
 	if wire, _, err := e.Wire(t.Context(), s, Compression{Mode: "auto"}); wire != nil || err != nil {
 		t.Errorf("on this machine: %v, %v", wire, err)
 	}
-	if rate, err := e.measure(t.Context(), s.ID); err != nil || rate < 1<<20 {
+	rate, err := e.measureOnce(t.Context(), s.ID)
+	if err != nil || rate < 1<<20 {
 		t.Errorf("the wire carries %d bytes a second, %v", rate, err)
+	}
+	if again, err := e.measureOnce(t.Context(), "another container, that is never asked"); again != rate || err != nil {
+		t.Errorf("the wire of the same engine carries %d bytes a second, was %d, %v", again, rate, err)
 	}
 }
 
