@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -16,6 +17,8 @@ type line struct {
 	rate  float64 // bytes a second, each way
 	delay time.Duration
 	to    string // address that it leads to
+
+	carried *atomic.Int64 // bytes both ways
 }
 
 // open listens on the loopback address until the test ends.
@@ -58,6 +61,7 @@ type direction struct {
 
 // take answers when n bytes have left.
 func (d *direction) take(n int) time.Time {
+	d.carried.Add(int64(n))
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if now := time.Now(); d.free.Before(now) {

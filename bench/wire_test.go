@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,9 +25,19 @@ import (
 // 20 ms: with rows compressed, without, and as it is done by hand.
 func TestSlowWire(t *testing.T) {
 	f := setUp(t)
+	var carried atomic.Int64
+	const rate = 50e6 / 8
 	pgtest.SSHHost(t, func(address string) string {
-		return line{rate: 50e6 / 8, delay: 10 * time.Millisecond, to: address}.open(t)
+		return line{rate: rate, delay: 10 * time.Millisecond, to: address, carried: &carried}.open(t)
 	})
+	// measured says also what a run has sent over the line, and how long that takes it at least.
+	measured := func(t *testing.T, name string, commands ...*exec.Cmd) effort {
+		carried.Store(0)
+		e := run(t, commands...)
+		bytes := float64(carried.Load())
+		fmt.Printf("%-10s %5.1f s, %5.1f MB over the line, which takes %4.1f s at least\n", name, e.wall.Seconds(), bytes/1e6, bytes/rate)
+		return e
+	}
 	db := pgtest.Banker(t, f.src, number(t, "PGBERTH_BENCH_SCALE", 300))
 	target := pgtest.Container(t, f.src.Major, pgtest.NoNetwork(), pgtest.Volume())
 	target.Exec(t, "postgres", "CREATE ROLE banker_owner; CREATE ROLE banker_read; CREATE ROLE banker_app")
@@ -35,14 +46,14 @@ func TestSlowWire(t *testing.T) {
 	migrate := func(compress string) func(t *testing.T) effort {
 		return func(t *testing.T) effort {
 			target.DropDB(t, db)
-			return run(t, f.ours("migrate", "--docker-host", "ssh://"+pgtest.SSHName, "--from", f.src.URL(db),
+			return measured(t, compress, exec.Command(f.binary, "migrate", "--quiet", "--docker-host", "ssh://"+pgtest.SSHName, "--from", f.src.URL(db),
 				"--to", "docker://"+target.Container+"/"+db, "--wire-compress", compress))
 		}
 	}
 	byHand := func(t *testing.T) effort {
 		target.DropDB(t, db)
 		target.Exec(t, "postgres", "CREATE DATABASE "+db+" TEMPLATE template0")
-		return run(t, exec.Command(filepath.Join(pgtest.BinDir(t), "pg_dump"), "-Fc", "-d", f.src.URL(db)),
+		return measured(t, "by hand", exec.Command(filepath.Join(pgtest.BinDir(t), "pg_dump"), "-Fc", "-d", f.src.URL(db)),
 			exec.Command("ssh", pgtest.SSHName, "docker", "exec", "-i", target.Container, "pg_restore", "-U", target.User, "-d", db))
 	}
 	pair(t, "compressed, against off (goal 0.35)", migrate("off"), migrate("auto"))

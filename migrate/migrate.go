@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgberth/pgberth/archive"
 	"github.com/pgberth/pgberth/dump"
+	"github.com/pgberth/pgberth/internal/copywire"
 	"github.com/pgberth/pgberth/internal/pgtools"
 	"github.com/pgberth/pgberth/internal/preflight"
 	"github.com/pgberth/pgberth/internal/session"
@@ -96,6 +97,9 @@ func open(ctx context.Context, opts Options) (_ *migration, err error) {
 	}
 	if opts.Jobs <= 0 {
 		opts.Jobs = opts.Resources.Jobs()
+		if opts.From.Wire != nil || opts.To.Wire != nil {
+			opts.Jobs = max(opts.Jobs, copywire.WireJobs)
+		}
 	}
 	m := &migration{Options: opts}
 	opts.Reporter.Report(progress.PhaseStart{Phase: progress.Preflight})

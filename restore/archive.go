@@ -86,6 +86,9 @@ func (o *ArchiveOptions) complete() {
 	}
 	if o.Jobs <= 0 {
 		o.Jobs = o.Resources.Jobs()
+		if o.To.Wire != nil {
+			o.Jobs = max(o.Jobs, copywire.WireJobs)
+		}
 	}
 }
 

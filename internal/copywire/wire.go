@@ -21,6 +21,10 @@ type Wire interface {
 // are worth the start of a process and a session.
 const WireFrom = 512 << 10
 
+// WireJobs is how many streams there are at least, if nobody says, where rows go over a
+// Wire: while one waits for an answer from afar, the others fill it.
+const WireJobs = 4
+
 // A Copy is a COPY and the session it is to run in.
 type Copy struct {
 	Database string
