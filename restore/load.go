@@ -98,7 +98,7 @@ func (w *worker) restore(ctx context.Context, entries []*archive.Entry, helpers 
 	case descAnalyze:
 		return w.analyzeNow(ctx, e)
 	}
-	if err := w.setHelpers(ctx, helpers); err != nil {
+	if err := w.prepare(ctx, e, helpers); err != nil {
 		return fmt.Errorf("restore %s: %w", e.Name(), err)
 	}
 	return w.tolerate(e, w.postData(ctx, e))

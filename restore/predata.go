@@ -20,6 +20,7 @@ type worker struct {
 	sql      *archive.Session
 	preamble string // the statements that set up the session, after its settings
 	helpers  int    // parallel processes an index build may have
+	memory   int64  // bytes that it may take
 }
 
 // newWorker answers a session that an earlier step has left, or a new one: over docker exec
@@ -32,7 +33,7 @@ func (r *run) newWorker(ctx context.Context) (*worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to database %q on the target: %w", r.database, err)
 	}
-	w := &worker{run: r, conn: conn, sql: archive.NewSession(r.toc, r.Archive)}
+	w := &worker{run: r, conn: conn, memory: r.maintenance(), sql: archive.NewSession(r.toc, r.Archive)}
 	w.preamble = strings.Join(append(w.sql.Preamble(r.Target.Version/10000), r.tuning()...), "\n")
 	if err := w.exec(ctx, w.preamble); err != nil {
 		w.close(ctx)
