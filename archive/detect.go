@@ -33,11 +33,11 @@ func (e *PlainSQLError) Error() string {
 		database = "postgres"
 	}
 	return fmt.Sprintf("%s is a plain SQL dump, not an archive: load it with psql -X -v ON_ERROR_STOP=1 -d %s -f %s",
-		e.Path, database, shellQuote(e.Path))
+		e.Path, database, ShellQuote(e.Path))
 }
 
-// shellQuote writes a word for a POSIX shell.
-func shellQuote(s string) string {
+// ShellQuote writes a word for a POSIX shell.
+func ShellQuote(s string) string {
 	safe := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@", r)
 	}
@@ -106,7 +106,7 @@ func DetectHead(path string, head []byte) (Kind, error) {
 	}
 	for _, c := range []struct{ magic, tool string }{{"\x1f\x8b", "gunzip -c"}, {"\x28\xb5\x2f\xfd", "zstd -dc"}, {"BZh", "bunzip2 -c"}, {"\xfd7zXZ", "xz -dc"}} {
 		if strings.HasPrefix(string(head), c.magic) {
-			return "", fmt.Errorf("%s is a compressed file; what it holds shows with: %s %s | head: %w", path, c.tool, shellQuote(path), ErrNotArchive)
+			return "", fmt.Errorf("%s is a compressed file; what it holds shows with: %s %s | head: %w", path, c.tool, ShellQuote(path), ErrNotArchive)
 		}
 	}
 	return "", fmt.Errorf("%s: %w", path, ErrNotArchive)

@@ -263,8 +263,8 @@ func (d *drill) checkAssertions(ctx context.Context, _ *pgx.Conn) error {
 	return nil
 }
 
-// graceful is how much longer than its timeout a check may take before its connection is cut: what the statements themselves
-// have changed of their time does not hold for ever.
+// graceful is how much longer than its timeout a check may take before its connection is cut. A server that ends a
+// statement in time says so within it.
 const graceful = 2 * time.Second
 
 // assert runs a query in a session of its own, which it may spoil. What it writes is rolled back or refused.
@@ -285,6 +285,9 @@ func (d *drill) assert(ctx context.Context, a *Assertion, c *Check) error {
 	defer cancel()
 	if _, err = conn.PgConn().Exec(limited, setup).ReadAll(); err == nil {
 		err = inSnapshot(limited, conn, func() error { return a.ask(limited, conn, c, d.report.Backup.Snapshot) })
+	}
+	if err == nil && time.Since(start) > a.Timeout { // several statements, each of which was in time
+		c.fail("no answer", "it took longer than its timeout of "+human.Duration(a.Timeout))
 	}
 	if err == nil || ctx.Err() != nil {
 		return err

@@ -248,7 +248,7 @@ func (d *drill) checkCollations(ctx context.Context, conn *pgx.Conn) error {
 
 // checkRoles compares the roles with what the manifest says of them.
 func (d *drill) checkRoles(ctx context.Context, conn *pgx.Conn) error {
-	return d.timed("roles", "Roles, with attributes and memberships", func(c *Check) error {
+	return d.timed("roles", rolesTitle, func(c *Check) error {
 		m := d.source.manifest()
 		if m == nil {
 			c.skip("the backup has no manifest; roles were made by name alone")

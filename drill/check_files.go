@@ -4,14 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pgberth/pgberth/archive"
+	"github.com/pgberth/pgberth/internal/catalog"
 	"github.com/pgberth/pgberth/internal/human"
 	"github.com/pgberth/pgberth/internal/session"
 )
 
-const filesTitle = "Files are as the manifest has them"
+const (
+	filesTitle = "Files are as the manifest has them"
+	rolesTitle = "Roles, with attributes and memberships"
+)
 
 // checkFiles reads the backup as it is stored. What it finds wrong ends the drill: nothing else is worth asking.
 func (d *drill) checkFiles(ctx context.Context, s *source) error {
@@ -82,6 +87,29 @@ func (d *drill) checkFreshness() {
 		c.Expected = "at most " + human.Duration(d.RPO) + " old"
 	}
 	r.add(c)
+}
+
+// lostRoles are the roles that the archive names and that the manifest, which has them all, does not hold.
+func (d *drill) lostRoles(ctx context.Context) (lost []string, err error) {
+	m := d.source.manifest()
+	if m == nil || m.Roles == nil {
+		return nil, nil
+	}
+	conn, err := d.connect(ctx, "postgres")
+	if err != nil {
+		return nil, err
+	}
+	defer session.HangUp(ctx, conn)
+	have, err := catalog.RoleNames(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	for _, role := range archive.RolesNamed(d.source.archive.TOC().Entries, archive.RestoreOptions{}) {
+		if !have[role] && !slices.ContainsFunc(m.Roles, func(r archive.ManifestRole) bool { return r.Name == role }) {
+			lost = append(lost, role)
+		}
+	}
+	return lost, nil
 }
 
 // createUnknownRoles makes the roles that an archive without a manifest names and does not say how to make.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 
@@ -54,13 +55,32 @@ func (d *drill) checkLargeObjects(ctx context.Context, conn *pgx.Conn) error {
 				c.fail("", fmt.Sprintf("large object %d was not in the source", oid))
 			}
 		}
-		c.Expected = human.Count(len(want), "large object", "large objects") + ", " + human.Bytes(bytes)
+		expected := len(want)
+		if m := d.source.manifest(); m != nil && m.Totals != (archive.ManifestTotals{}) && m.Totals.LargeObjects != int64(expected) {
+			expected = int(m.Totals.LargeObjects)
+			d.lostLargeObjects(c, want)
+		}
+		c.Expected = human.Count(expected, "large object", "large objects") + ", " + human.Bytes(bytes)
 		c.Found = "the same"
 		if c.Status == Bad {
 			c.Found = human.Count(len(got), "large object", "large objects")
 		}
 		return nil
 	})
+}
+
+// lostLargeObjects is about an archive that does not hold as many large objects as were dumped.
+func (d *drill) lostLargeObjects(c *Check, have map[uint32]lob) {
+	c.fail("", fmt.Sprintf("the archive holds %s, and %d were dumped", human.Count(len(have), "large object", "large objects"), d.source.manifest().Totals.LargeObjects))
+	if d.source.catalog == nil {
+		return
+	}
+	for _, o := range d.source.catalog.Objects {
+		oid, err := strconv.ParseUint(o.Name, 10, 32)
+		if _, found := have[uint32(oid)]; o.Kind == "large object" && err == nil && !found {
+			c.fail("", fmt.Sprintf("large object %d is missing", oid))
+		}
+	}
 }
 
 // largeObjects hashes those of the archive.

@@ -65,13 +65,22 @@ func Run(ctx context.Context, opts Options) (_ *Report, err error) {
 	cleanup, failure := d.run(ctx)
 	d.conclude(ctx, failure)
 	if removeErr := cleanup(); removeErr != nil {
-		err = errors.Join(err, fmt.Errorf("the drill is over, and something of it is left: %w", removeErr))
+		err = errors.Join(err, &LeftError{removeErr})
 	}
 	if ctx.Err() != nil {
 		return nil, errors.Join(context.Cause(ctx), err)
 	}
 	return d.report, err
 }
+
+// A LeftError says that a drill is over, and something of it could not be removed.
+type LeftError struct{ Err error }
+
+func (e *LeftError) Error() string {
+	return "the drill is over, and something of it is left: " + e.Err.Error()
+}
+
+func (e *LeftError) Unwrap() error { return e.Err }
 
 // drill is the state of one run.
 type drill struct {
@@ -159,7 +168,7 @@ func (d *drill) leave(ctx context.Context) error {
 	if d.KeepOnFailure && d.report.Verdict != Passed && ctx.Err() == nil {
 		look, remove, err := d.server.Keep(ctx)
 		if err == nil {
-			d.report.Kept = &Kept{Look: look, Remove: remove}
+			d.report.Kept = &Kept{Look: look + " -d " + archive.ShellQuote(d.database), Remove: remove}
 			return nil
 		}
 		return errors.Join(err, d.server.Remove(ctx))
@@ -174,6 +183,18 @@ func (d *drill) restore(ctx context.Context) error {
 		return infrastructure(err)
 	}
 	start := time.Now()
+	lost, err := d.lostRoles(ctx)
+	if err != nil {
+		return infrastructure(err)
+	}
+	if len(lost) > 0 {
+		check := Check{Name: "roles", Title: rolesTitle, Expected: "every role that the database names"}
+		for _, role := range lost {
+			check.fail("not all of them", "role "+role+" is missing: the database names it, and the backup does not hold it")
+		}
+		d.report.add(check)
+		return errRejected
+	}
 	result, err := restore.FromArchive(ctx, d.source.archive, restore.ArchiveOptions{
 		To: d.server.Endpoint(d.database), Jobs: d.Jobs, Replace: true, DropOld: true, Verified: true,
 		Archive:  archive.RestoreOptions{NoPublications: true, NoSubscriptions: true, NoTablespaces: true},

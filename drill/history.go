@@ -139,8 +139,8 @@ func LastPassed(list []*Stored, database string) *Stored {
 	return nil
 }
 
-// Overdue says what is wrong with the drills of a database if the last one that passed is older than maxAge, or there is none;
-// else it returns "".
+// Overdue says what is wrong with the drills of a database if the last one that passed is older than maxAge, or there is none, or
+// a later one has rejected a backup; else it returns "".
 func Overdue(list []*Stored, database string, now time.Time, maxAge time.Duration) string {
 	passed, last := LastPassed(list, database), Last(list, database)
 	switch {
@@ -148,6 +148,8 @@ func Overdue(list []*Stored, database string, now time.Time, maxAge time.Duratio
 		return "no restore drill was ever run"
 	case passed == nil:
 		return fmt.Sprintf("no restore drill has passed; the last, %s, was %s", last.ID, last.Verdict)
+	case last.Verdict == Rejected:
+		return fmt.Sprintf("the last restore drill, %s, rejected the backup", last.ID)
 	case now.Sub(passed.Ended) > maxAge:
 		return fmt.Sprintf("the last restore drill that passed, %s, is %s old; %s are allowed", passed.ID, human.Duration(now.Sub(passed.Ended)), human.Duration(maxAge))
 	}

@@ -193,6 +193,10 @@ func TestHistory(t *testing.T) {
 	if drill.Overdue(list, "shop", now, 10*24*time.Hour) != "" || drill.Overdue(list, "other", now, time.Hour) == "" {
 		t.Error("overdue")
 	}
+	list[4].Verdict = drill.Rejected
+	if problem := drill.Overdue(list[:5], "shop", list[4].Ended, 8*24*time.Hour); !strings.Contains(problem, list[4].ID+", rejected the backup") {
+		t.Errorf("after a drill that rejected the backup: %q", problem)
+	}
 }
 
 // What was changed or removed since shows, but for the last report.

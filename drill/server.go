@@ -99,7 +99,9 @@ SELECT pg_catalog.current_setting('server_version'), system_identifier::text FRO
 
 // connect opens a session of the server's superuser.
 func (d *drill) connect(ctx context.Context, database string) (*pgx.Conn, error) {
-	return session.Open(ctx, d.server.Endpoint(database).Config, session.Options{})
+	config := d.server.Endpoint(database).Config.Copy()
+	config.RuntimeParams["role"] = "none" // whatever the database has been set to
+	return session.Open(ctx, config, session.Options{})
 }
 
 // ownerFile names, in a temporary folder, the process it belongs to.

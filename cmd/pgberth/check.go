@@ -81,7 +81,7 @@ func newCheckCommand(c *cli) *cobra.Command {
 	flags.StringArrayVar((*[]string)(&f.dbs), "db", nil, "look at `DATABASE`, which must have a backup; may be repeated (default all\nthat are in the repository)")
 	flags.Var(&f.maxAge, "max-age", "how old the newest backup of a database may be")
 	flags.Var(&f.minSize, "min-size", "how large it must be, as it is stored (default any)")
-	flags.Var(&f.maxDrillAge, "max-drill-age", "how old the last drill that passed may be, of every database, also with\n--config (default: none is needed)")
+	flags.Var(&f.maxDrillAge, "max-drill-age", "how old the last drill that passed may be, of every database, also with\n--config; a later one that rejected the backup is an alarm too (default: none is needed)")
 	flags.BoolVar(&f.nagios, "nagios", false, "print one line, and end with the exit status of a monitoring plugin")
 	return cmd
 }

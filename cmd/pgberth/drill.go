@@ -225,9 +225,15 @@ func runDrill(cmd *cobra.Command, c *cli, f *drillFlags) error {
 		return err
 	})
 	status := exitCode(cmd.Context(), err)
+	if left, ok := errors.AsType[*drill.LeftError](err); ok && status == exitCode(cmd.Context(), left) {
+		status = exitDone // what became of the backups says more
+	}
 	for _, r := range reports {
 		status = worstDrill(status, drillStatus(r))
 		err = errors.Join(err, c.printDrill(r))
+	}
+	if status == exitDone {
+		status = exitCode(cmd.Context(), err)
 	}
 	f.tell(cmd.Context(), progress.Discard, func(m ping.Check) error {
 		return m.End(context.WithoutCancel(cmd.Context()), status, drillSummary(reports, err))

@@ -199,10 +199,13 @@ func (in *In) Abort(because error) error {
 	if in.failure != nil && in.ctx.Err() == nil {
 		return in.failure
 	}
-	if errors.Is(because, errAnswered) && in.broken != nil {
-		because = in.broken
+	switch {
+	case in.ctx.Err() != nil:
+		return context.Cause(in.ctx)
+	case errors.Is(because, errAnswered) && in.broken != nil:
+		return cause(in.ctx, in.broken)
 	}
-	return cause(in.ctx, because)
+	return because // the end of an archive in its middle is not that of the connection
 }
 
 // lastWords bounds the wait for what a server said before it hung up.
