@@ -95,9 +95,16 @@ func keepOut(nodes []*node) {
 		}
 	}
 	for _, n := range nodes {
+		seen := make(map[int]bool) // a partitioned table has thousands of others below it
+		if len(n.locks) > 0 {
+			for _, id := range n.deps {
+				seen[id] = true
+			}
+		}
 		for _, id := range n.locks {
 			for _, other := range sharing[id] {
-				if !slices.Contains(n.deps, other.entry.ID) {
+				if !seen[other.entry.ID] {
+					seen[other.entry.ID] = true
 					n.keepsOut = append(n.keepsOut, other)
 				}
 			}
@@ -111,11 +118,10 @@ func keepOut(nodes []*node) {
 func (n *node) measure() int64 {
 	if n.path == 0 {
 		n.path = n.cost + 1 // also what a circle leads back to
-		for _, d := range n.dependents {
-			n.path = max(n.path, n.cost+1+d.measure())
-		}
-		for _, d := range n.keepsOut {
-			n.path = max(n.path, n.cost+1+d.measure())
+		for _, followers := range [][]*node{n.dependents, n.keepsOut} {
+			for _, d := range followers {
+				n.path = max(n.path, n.cost+1+d.measure())
+			}
 		}
 	}
 	return n.path

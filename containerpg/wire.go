@@ -165,10 +165,10 @@ const (
 	enoughTime = 150 * time.Millisecond
 )
 
-// measureScript says that it is there, that the first piece has come, and by its end that all has.
+// measureScript says that it is there, that the first piece, of $1 bytes, has come, and by its end that all has.
 const measureScript = `trap "" PIPE HUP
 echo
-head -c 262144 >/dev/null
+head -c "$1" >/dev/null
 echo
 exec cat >/dev/null
 `
@@ -178,7 +178,7 @@ exec cat >/dev/null
 // sent cannot be compressed.
 func (e *Engine) measure(ctx context.Context, id string) (int64, error) {
 	stream, _, err := e.startExec(ctx, id, container.ExecOptions{
-		Cmd: []string{"/bin/sh", "-c", measureScript}, AttachStdin: true, AttachStdout: true, AttachStderr: true,
+		Cmd: []string{"/bin/sh", "-c", measureScript, "sh", strconv.Itoa(firstPiece)}, AttachStdin: true, AttachStdout: true, AttachStderr: true,
 	})
 	if err != nil {
 		return 0, err

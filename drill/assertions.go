@@ -286,14 +286,16 @@ func (d *drill) assert(ctx context.Context, a *Assertion, c *Check) error {
 	if _, err = conn.PgConn().Exec(limited, setup).ReadAll(); err == nil {
 		err = inSnapshot(limited, conn, func() error { return a.ask(limited, conn, c, d.report.Backup.Snapshot) })
 	}
-	if err == nil && time.Since(start) > a.Timeout { // several statements, each of which was in time
-		c.fail("no answer", "it took longer than its timeout of "+human.Duration(a.Timeout))
+	late := time.Since(start) >= a.Timeout // also where each of several statements was in time
+	tooLong := func() { c.fail("no answer", "it took longer than its timeout of "+human.Duration(a.Timeout)) }
+	if err == nil && late {
+		tooLong()
 	}
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
 	server, said := errors.AsType[*pgconn.PgError](err)
-	timeout := limited.Err() != nil || said && server.Code == "57014" && time.Since(start) >= a.Timeout
+	timeout := limited.Err() != nil || said && server.Code == "57014" && late
 	// What a statement raises may have any code, such as that of a connection of dblink's. Only a session that goes on says so.
 	if !timeout && (!said || conn.IsClosed() || strings.HasPrefix(server.Code, "53")) {
 		return err
@@ -302,7 +304,7 @@ func (d *drill) assert(ctx context.Context, a *Assertion, c *Check) error {
 		return errors.Join(goneErr, err)
 	}
 	if timeout {
-		c.fail("no answer", "it took longer than its timeout of "+human.Duration(a.Timeout))
+		tooLong()
 	} else {
 		c.fail("an error", fmt.Sprintf("%s (%s)", server.Message, server.Code))
 	}

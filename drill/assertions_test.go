@@ -83,6 +83,7 @@ checks:
   - {sql: "SET TimeZone = 'Asia/Tokyo'; SET DateStyle = German; SELECT false", value: False}
   - {name: slow, sql: SELECT pg_sleep(600), timeout: 20ms, rows: 1}
   - {name: slow for ever, sql: SET statement_timeout = 0; SELECT pg_sleep(600), timeout: 20ms, rows: 1}
+  - {name: slow in all, sql: SELECT pg_sleep(0.15); SELECT pg_sleep(0.15); SELECT 1, timeout: 250ms, rows: 1}
   - {name: writes, sql: DELETE FROM t, rows: 0}
   - {name: makes it write, sql: SET TRANSACTION READ WRITE; DELETE FROM t, rows: 0}
   - {name: ends it and writes, sql: COMMIT; DELETE FROM t, rows: 0}
@@ -96,6 +97,7 @@ checks:
 	}
 	const want = `assertion: slow: it took longer than its timeout of 20ms
 assertion: slow for ever: it took longer than its timeout of 20ms
+assertion: slow in all: it took longer than its timeout of 250ms
 assertion: writes: cannot execute DELETE in a read-only transaction (25006)
 assertion: makes it write: transaction read-write mode must be set before any query (25001)
 assertion: ends it and writes: cannot execute DELETE in a read-only transaction (25006)

@@ -89,50 +89,34 @@ func (d *drill) checkFreshness() {
 	r.add(c)
 }
 
-// lostRoles are the roles that the archive names and that the manifest, which has them all, does not hold.
-func (d *drill) lostRoles(ctx context.Context) (lost []string, err error) {
-	m := d.source.manifest()
-	if m == nil || m.Roles == nil {
-		return nil, nil
-	}
+// provideRoles makes sure of the roles that the archive names. Without a manifest, which would say how, they are made by
+// name. A manifest has them all: one that it lacks rejects the backup.
+func (d *drill) provideRoles(ctx context.Context) error {
 	conn, err := d.connect(ctx, "postgres")
 	if err != nil {
-		return nil, err
+		return infrastructure(err)
 	}
 	defer session.HangUp(ctx, conn)
 	have, err := catalog.RoleNames(ctx, conn)
 	if err != nil {
-		return nil, err
+		return infrastructure(err)
 	}
+	m := d.source.manifest()
+	check := Check{Name: "roles", Title: rolesTitle, Expected: "every role that the database names"}
 	for _, role := range archive.RolesNamed(d.source.archive.TOC().Entries, archive.RestoreOptions{}) {
-		if !have[role] && !slices.ContainsFunc(m.Roles, func(r archive.ManifestRole) bool { return r.Name == role }) {
-			lost = append(lost, role)
+		switch {
+		case have[role]:
+		case m == nil:
+			if _, err := conn.Exec(ctx, "CREATE ROLE "+archive.QuoteIdent(role)); err != nil {
+				return infrastructure(fmt.Errorf("create role %s: %w", role, err))
+			}
+		case m.Roles != nil && !slices.ContainsFunc(m.Roles, func(r archive.ManifestRole) bool { return r.Name == role }):
+			check.fail("not all of them", "role "+role+" is missing: the database names it, and the backup does not hold it")
 		}
 	}
-	return lost, nil
-}
-
-// createUnknownRoles makes the roles that an archive without a manifest names and does not say how to make.
-func (d *drill) createUnknownRoles(ctx context.Context) error {
-	if d.source.manifest() != nil {
-		return nil
-	}
-	conn, err := d.connect(ctx, "postgres")
-	if err != nil {
-		return err
-	}
-	defer session.HangUp(ctx, conn)
-	for _, role := range archive.RolesNamed(d.source.archive.TOC().Entries, archive.RestoreOptions{}) {
-		var exists bool
-		if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1)`, role).Scan(&exists); err != nil {
-			return err
-		}
-		if exists {
-			continue
-		}
-		if _, err := conn.Exec(ctx, "CREATE ROLE "+archive.QuoteIdent(role)); err != nil {
-			return fmt.Errorf("create role %s: %w", role, err)
-		}
+	if check.Status == Bad {
+		d.report.add(check)
+		return errRejected
 	}
 	return nil
 }

@@ -179,22 +179,10 @@ func (d *drill) leave(ctx context.Context) error {
 // restore restores the backup as a real recovery would, but for what reaches out of the server.
 func (d *drill) restore(ctx context.Context) error {
 	d.database = d.source.archive.TOC().DatabaseName()
-	if err := d.createUnknownRoles(ctx); err != nil {
-		return infrastructure(err)
+	if err := d.provideRoles(ctx); err != nil {
+		return err
 	}
 	start := time.Now()
-	lost, err := d.lostRoles(ctx)
-	if err != nil {
-		return infrastructure(err)
-	}
-	if len(lost) > 0 {
-		check := Check{Name: "roles", Title: rolesTitle, Expected: "every role that the database names"}
-		for _, role := range lost {
-			check.fail("not all of them", "role "+role+" is missing: the database names it, and the backup does not hold it")
-		}
-		d.report.add(check)
-		return errRejected
-	}
 	result, err := restore.FromArchive(ctx, d.source.archive, restore.ArchiveOptions{
 		To: d.server.Endpoint(d.database), Jobs: d.Jobs, Replace: true, DropOld: true, Verified: true,
 		Archive:  archive.RestoreOptions{NoPublications: true, NoSubscriptions: true, NoTablespaces: true},

@@ -51,8 +51,8 @@ func (d *drill) blame(ctx context.Context, err error) error {
 		}
 		return infrastructure(err)
 	}
-	if sameErr := d.sameServer(ctx); sameErr != nil {
-		return infrastructure(errors.Join(d.lastWords(ctx), err, sameErr))
+	if goneErr := d.gone(ctx); goneErr != nil {
+		return infrastructure(errors.Join(goneErr, err))
 	}
 	return err
 }

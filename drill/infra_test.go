@@ -299,7 +299,7 @@ func TestKeepOnFailure(t *testing.T) {
 			if status != 21 || r.Kept == nil {
 				t.Fatalf("status %d, kept %v\n%s%s", status, r.Kept, stdout, stderr)
 			}
-			look := strings.Replace(r.Kept.Look, "-it", "-i", 1) + " -c 'SELECT 1' " + db
+			look := strings.Replace(r.Kept.Look, "-it", "-i", 1) + " -c 'TABLE t'"
 			shell := func(command string) {
 				t.Helper()
 				if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {

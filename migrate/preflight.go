@@ -34,11 +34,12 @@ func (m *migration) preflight(ctx context.Context) error {
 		return err
 	}
 	diskCtx, stop := context.WithCancel(ctx)
-	defer stop()
 	free := sync.OnceValues(func() (int64, error) { return m.FreeDisk(diskCtx) })
 	if m.FreeDisk != nil {
 		go free() // it takes a program's start in the container: while pg_dump is at work
+		defer free()
 	}
+	defer stop()
 	if err := m.readSchema(ctx); err != nil {
 		return err
 	}

@@ -110,19 +110,19 @@ func TestFromStockToNewer(t *testing.T) {
 					}
 					defer file.Close()
 					to.Restore(t, stock, file)
-					copied, opts := "", restore.ArchiveOptions{}
-					if to.Container == "" { // this machine may lack the locales that images have
-						copied = to.CreateDB(t, "TEMPLATE template0")
-						opts = options(t, to, copied)
-						opts.InPlace = true
-					} else {
-						copied = newName(t, to)
-						opts = options(t, to, copied)
+					oracle := pgtest.NewOracle(t, from, db, to, stock)
+					if to.Container != "" {
+						oracle.Check(t, to, restored(t, to, path))
+						continue
 					}
+					// This machine may lack the locales that images have.
+					copied := to.CreateDB(t, "TEMPLATE template0")
+					opts := options(t, to, copied)
+					opts.InPlace = true
 					if _, err := restore.FromArchive(t.Context(), open(t, path), opts); err != nil {
 						t.Fatal(err)
 					}
-					pgtest.NewOracle(t, from, db, to, stock).Check(t, to, copied)
+					oracle.CheckContent(t, to, copied)
 				}
 			})
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -217,23 +218,16 @@ func runDrill(cmd *cobra.Command, c *cli, f *drillFlags) error {
 		f.tell(ctx, reporter, func(m ping.Check) error { return m.Start(ctx) })
 		if f.repo != "" {
 			if d.repo, err = f.open(ctx, cmd, reporter, false); err != nil {
-				return &notRunError{err}
+				return notRun(err)
 			}
 			defer func() { err = errors.Join(err, d.repo.Close()) }()
 		}
 		reports, err = d.drillAll(ctx)
 		return err
 	})
-	status := exitCode(cmd.Context(), err)
-	if left, ok := errors.AsType[*drill.LeftError](err); ok && status == exitCode(cmd.Context(), left) {
-		status = exitDone // what became of the backups says more
-	}
+	status, err := drillsStatus(cmd.Context(), reports, err)
 	for _, r := range reports {
-		status = worstDrill(status, drillStatus(r))
 		err = errors.Join(err, c.printDrill(r))
-	}
-	if status == exitDone {
-		status = exitCode(cmd.Context(), err)
 	}
 	f.tell(cmd.Context(), progress.Discard, func(m ping.Check) error {
 		return m.End(context.WithoutCancel(cmd.Context()), status, drillSummary(reports, err))
@@ -288,6 +282,25 @@ func drillStatus(r *drill.Report) int {
 		return exitDrillFailed
 	}
 	return exitDrillNotRun
+}
+
+// drillsStatus is the exit status of drills, and their error with it. What ended the command comes before what became of the
+// backups; that something of a drill is left comes after.
+func drillsStatus(ctx context.Context, reports []*drill.Report, err error) (int, error) {
+	ended := exitCode(ctx, err)
+	_, left := errors.AsType[*drill.LeftError](err)
+	left = left && ended == exitFailed
+	status := ended
+	if left {
+		status = exitDone
+	}
+	for _, r := range reports {
+		status = worstDrill(status, drillStatus(r))
+	}
+	if left && status != exitDone {
+		return status, &drillError{status, err}
+	}
+	return cmp.Or(status, ended), err
 }
 
 // worstDrill is the status of several drills: that of a backup that was rejected, else that of one that could not be

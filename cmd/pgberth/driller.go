@@ -36,10 +36,10 @@ type driller struct {
 func (d *driller) drillAll(ctx context.Context) ([]*drill.Report, error) {
 	backups, err := d.backups(ctx)
 	if err != nil {
-		return nil, &notRunError{err}
+		return nil, notRun(err)
 	}
 	if err := d.readHistory(ctx); err != nil {
-		return nil, &notRunError{err}
+		return nil, notRun(err)
 	}
 	if !d.several { // nightly's checks are for all databases of a job, each of which is drilled in a run of its own
 		if err := d.checkAssertions(ctx, backups); err != nil {
@@ -85,11 +85,16 @@ func (d *driller) writeJUnit(reports []*drill.Report) error {
 	return drill.WriteJUnit(d.flags.junit, reports)
 }
 
-// A notRunError keeps drills from being begun. If it has no exit status of its own, that is of a drill that could not be run.
-type notRunError struct{ err error }
+// A drillError ends drills, or keeps them from being begun. If it has no exit status of its own it has this.
+type drillError struct {
+	status int
+	err    error
+}
 
-func (e *notRunError) Error() string { return e.err.Error() }
-func (e *notRunError) Unwrap() error { return e.err }
+func (e *drillError) Error() string { return e.err.Error() }
+func (e *drillError) Unwrap() error { return e.err }
+
+func notRun(err error) error { return &drillError{exitDrillNotRun, err} }
 
 // warnUnknownRole tells of a role that no backup has: it may be misspelt.
 func (d *driller) warnUnknownRole(reports []*drill.Report) {
@@ -120,7 +125,7 @@ func (d *driller) checkAssertions(ctx context.Context, backups []drill.Backup) e
 	if d.repo != nil {
 		series, err := d.repo.Series(ctx)
 		if err != nil {
-			return &notRunError{err}
+			return notRun(err)
 		}
 		for _, s := range series {
 			known = append(known, s.Name())

@@ -68,7 +68,7 @@ func exitCode(ctx context.Context, err error) int {
 		wrong     *config.Error
 		noKey     *archive.KeyError
 		nowhere   *repository.LocationError
-		notRun    *notRunError
+		drilled   *drillError
 	)
 	switch {
 	case err == nil:
@@ -91,8 +91,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitDiffers
 	case errors.As(err, &partial):
 		return exitPartly
-	case errors.As(err, &notRun):
-		return exitDrillNotRun
+	case errors.As(err, &drilled):
+		return drilled.status
 	}
 	return exitFailed
 }
