@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -289,6 +290,78 @@ func TestSweep(t *testing.T) {
 	}
 	if _, err := e.inspect(t.Context(), alive); err != nil {
 		t.Errorf("a living program's container: %v", err)
+	}
+}
+
+// keepingDocker is an engine on which a run keeps its server, and ends, just as somebody has listed what there is.
+type keepingDocker struct {
+	docker
+	keep func()
+}
+
+func (d *keepingDocker) ContainerList(ctx context.Context, options container.ListOptions) ([]container.Summary, error) {
+	list, err := d.docker.ContainerList(ctx, options)
+	if d.keep != nil {
+		d.keep()
+		d.keep = nil
+	}
+	return list, err
+}
+
+func TestReapLeavesWhatWasJustKept(t *testing.T) {
+	e, image := needImage(t)
+	run := exec.Command("cat") // until its standard input ends
+	input, err := run.StdinPipe()
+	if err == nil {
+		err = run.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := func() {
+		_ = input.Close() // which is all that ends it
+		_ = run.Wait()
+	}
+	defer end()
+	parts := strings.Split(owner.Self(), "/")
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", run.Process.Pid))
+	if err != nil || len(parts) != 4 {
+		t.Skip("no /proc here")
+	}
+	const startTime = 22 - 3 // after the name, see proc(5)
+	parts[2], parts[3] = strconv.Itoa(run.Process.Pid), strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))[startTime]
+	id, err := e.docker.CreateContainer(t.Context(), "", &container.Config{Image: image, Labels: map[string]string{labelDrill: strings.Join(parts, "/")}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.remove(context.Background(), id); err != nil {
+			t.Error(err)
+		}
+	})
+	rename := func(name string) {
+		if err := e.docker.ContainerRename(t.Context(), id, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	name := pgtest.NewName("reaped")
+	keeping := *e
+	keeping.docker = &keepingDocker{e.docker, func() {
+		rename(keptPrefix + name)
+		end()
+	}}
+	if _, err := keeping.Reap(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := e.inspect(t.Context(), id); err != nil {
+		t.Fatalf("what was kept is gone: %v", err)
+	}
+	rename(name)
+	if _, err := e.Reap(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := e.inspect(t.Context(), id); err == nil {
+		t.Error("what was not kept is still there")
 	}
 }
 

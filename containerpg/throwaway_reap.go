@@ -35,6 +35,28 @@ func (e *Engine) Reap(ctx context.Context) (removed []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("list throwaway servers: %w", err)
 	}
+	networks, err := e.docker.NetworkList(ctx, network.ListOptions{Filters: marked})
+	if err != nil {
+		return nil, fmt.Errorf("list networks of throwaway servers: %w", err)
+	}
+	volumes, err := e.docker.VolumeList(ctx, volume.ListOptions{Filters: marked})
+	if err != nil {
+		return nil, fmt.Errorf("list volumes of throwaway servers: %w", err)
+	}
+	dead := map[string]bool{} // owners
+	for _, c := range containers {
+		dead[c.Labels[labelDrill]] = owner.Dead(c.Labels[labelDrill])
+	}
+	for _, n := range networks {
+		dead[n.Labels[labelDrill]] = owner.Dead(n.Labels[labelDrill])
+	}
+	for _, v := range volumes.Volumes {
+		dead[v.Labels[labelDrill]] = owner.Dead(v.Labels[labelDrill])
+	}
+	// Once more: a run may have kept its server, and ended, since the first list was made.
+	if containers, err = e.docker.ContainerList(ctx, container.ListOptions{All: true, Filters: marked}); err != nil {
+		return nil, fmt.Errorf("list throwaway servers: %w", err)
+	}
 	kept := map[string]bool{} // IDs of networks and names of volumes
 	for _, c := range containers {
 		if slices.ContainsFunc(c.Names, func(name string) bool { return strings.HasPrefix(name, "/"+keptPrefix) }) {
@@ -48,25 +70,17 @@ func (e *Engine) Reap(ctx context.Context) (removed []string, err error) {
 			}
 			continue
 		}
-		if owner.Dead(c.Labels[labelDrill]) {
+		if dead[c.Labels[labelDrill]] {
 			remove(fmt.Sprintf("container %.12s", c.ID), func(ctx context.Context) error { return e.remove(ctx, c.ID) })
 		}
 	}
-	networks, err := e.docker.NetworkList(ctx, network.ListOptions{Filters: marked})
-	if err != nil {
-		return removed, errors.Join(append(errs, fmt.Errorf("list networks of throwaway servers: %w", err))...)
-	}
 	for _, n := range networks {
-		if owner.Dead(n.Labels[labelDrill]) && !kept[n.ID] {
+		if dead[n.Labels[labelDrill]] && !kept[n.ID] {
 			remove("network "+n.Name, func(ctx context.Context) error { return e.removeNetwork(ctx, n.ID) })
 		}
 	}
-	volumes, err := e.docker.VolumeList(ctx, volume.ListOptions{Filters: marked})
-	if err != nil {
-		return removed, errors.Join(append(errs, fmt.Errorf("list volumes of throwaway servers: %w", err))...)
-	}
 	for _, v := range volumes.Volumes {
-		if owner.Dead(v.Labels[labelDrill]) && !kept[v.Name] {
+		if dead[v.Labels[labelDrill]] && !kept[v.Name] {
 			remove(fmt.Sprintf("volume %.12s", v.Name), func(ctx context.Context) error { return e.removeVolume(ctx, v.Name) })
 		}
 	}
