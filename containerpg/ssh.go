@@ -19,11 +19,13 @@ import (
 // An sshDialer opens connections to the engine of another machine through the
 // user's own ssh, whose configuration, keys and agent are the user's too. Each
 // connection is a process: "ssh HOST docker system dial-stdio". They share one
-// connection to the other machine, see [sshMaster].
+// connection to the other machine, by which those that come later need no process
+// if sshd allows that, see [sshMaster].
 type sshDialer struct {
 	host    string   // as the user wrote it, for messages
 	to      []string // what names the other machine, and how to log in
 	command []string // what runs there
+	socket  string   // of the engine there; empty: whichever the docker command uses
 
 	sharing sync.Mutex // held while a master is being started
 	master  *sshMaster // nil before the first connection
@@ -52,27 +54,34 @@ func newSSHDialer(host string) (*sshDialer, error) {
 		to = append(to, "-p", u.Port())
 	}
 	command := []string{"docker"}
-	if socket := strings.TrimSuffix(u.Path, "/"); socket != "" {
+	socket := strings.TrimSuffix(u.Path, "/")
+	if socket != "" {
 		command = append(command, "--host=unix://"+socket)
 	}
 	return &sshDialer{
-		host: u.Hostname(), to: append(to, "--", u.Hostname()), command: append(command, "system", "dial-stdio"), running: map[*sshConn]bool{},
+		host: u.Hostname(), to: append(to, "--", u.Hostname()), command: append(command, "system", "dial-stdio"), socket: socket,
+		running: map[*sshConn]bool{},
 	}, nil
 }
 
-// ssh is an ssh that runs the command, apart from the terminal: Ctrl-C is for this program to deal with in order.
-func (d *sshDialer) ssh(options ...string) *exec.Cmd {
-	cmd := exec.Command("ssh", slices.Concat([]string{"-T", "-o", "ConnectTimeout=30"}, options, d.to, d.command)...)
+// ssh is an ssh that runs a command, apart from the terminal: Ctrl-C is for this program to deal with in order.
+func (d *sshDialer) ssh(command []string, options ...string) *exec.Cmd {
+	cmd := exec.Command("ssh", slices.Concat([]string{"-T", "-o", "ConnectTimeout=30"}, options, d.to, command)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd
 }
 
-// dial starts an ssh. That it cannot connect shows at the first read.
+// dial starts an ssh, or does without. That it cannot connect shows at the first read.
 func (d *sshDialer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	options := d.share(ctx)
+	master, options := d.share(ctx)
+	if master != nil {
+		if conn, err := master.dial(ctx); err == nil {
+			return conn, nil
+		}
+	}
 	// One end of a socket pair has the deadlines and the half-close of a network
 	// connection, which pipes have not.
 	ours, theirs, err := socketPair()
@@ -80,7 +89,7 @@ func (d *sshDialer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		return nil, fmt.Errorf("start ssh: %w", err)
 	}
 	c := &sshConn{Conn: ours, dialer: d, stderr: newTail(2 << 10), exited: make(chan struct{}), closing: make(chan struct{})}
-	c.cmd = d.ssh(options...)
+	c.cmd = d.ssh(d.command, options...)
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = theirs, theirs, c.stderr
 	err = c.cmd.Start()
 	_ = theirs.Close()

@@ -66,8 +66,14 @@ func ask(t *testing.T, d *sshDialer) error {
 }
 
 func TestSSHShared(t *testing.T) {
+	for name, config := range map[string][]string{"processes": {"AllowStreamLocalForwarding no"}, "sockets": nil} {
+		t.Run(name, func(t *testing.T) { testSSHShared(t, name == "sockets", config) })
+	}
+}
+
+func testSSHShared(t *testing.T, sockets bool, config []string) {
 	var connections atomic.Int32
-	pgtest.SSHHost(t, counted(t, &connections))
+	pgtest.SSHHost(t, counted(t, &connections), config...)
 	d, err := newSSHDialer("ssh://" + pgtest.SSHName)
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +88,12 @@ func TestSSHShared(t *testing.T) {
 	if n := connections.Load() - before; n != 1 {
 		t.Errorf("%d connections to the other machine for 4 to its engine, want 1", n)
 	}
-	// More than sshd lets share a connection, which are 10, get one of their own.
+	first := d.master
+	first.forwarder.Wait()
+	if leads := first.leads.Load(); leads != sockets {
+		t.Errorf("a socket leads to the engine: %v, want %v", leads, sockets)
+	}
+	// More processes than sshd lets share a connection, which are 10, get one of their own.
 	open := make([]net.Conn, 14)
 	for i := range open {
 		if open[i], err = d.dial(t.Context(), "", ""); err != nil {
@@ -98,8 +109,10 @@ func TestSSHShared(t *testing.T) {
 		}
 		_ = conn.Close()
 	}
+	if n := connections.Load() - before; sockets != (n == 1) {
+		t.Errorf("%d connections to the other machine", n)
+	}
 	// The shared connection breaks: the next run has another.
-	first := d.master
 	if err := first.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,8 @@ const SSHName = "vps"
 
 // SSHHost starts a real sshd on the loopback address and makes "ssh vps" reach it for the rest of the test, by a key and with the
 // client that is installed. through, if it is not nil, gets the daemon's address and answers that of something which leads there.
-func SSHHost(t testing.TB, through func(address string) string) {
+// config are further lines of its sshd_config.
+func SSHHost(t testing.TB, through func(address string) string, config ...string) {
 	t.Helper()
 	const sshd = "/usr/sbin/sshd"
 	if _, err := os.Stat(sshd); err != nil {
@@ -48,7 +49,8 @@ func SSHHost(t testing.TB, through func(address string) string) {
 		}
 	}
 	write("sshd_config", 0o600, "Port %d\nListenAddress 127.0.0.1\nHostKey %s/host\nAuthorizedKeysFile %s/user.pub\n"+
-		"PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nLogLevel ERROR\nMaxStartups 200\nSetEnv PATH=%s\n", port, dir, dir, os.Getenv("PATH"))
+		"PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nLogLevel ERROR\nMaxStartups 200\nSetEnv PATH=%s\n%s\n",
+		port, dir, dir, os.Getenv("PATH"), strings.Join(config, "\n"))
 	server := exec.Command(sshd, "-D", "-e", "-f", filepath.Join(dir, "sshd_config"))
 	var said strings.Builder
 	server.Stderr = &said
