@@ -182,8 +182,13 @@ func (e *Engine) dial(ctx context.Context, b box, a address) (net.Conn, error) {
 // redial connects to the server of a container by the way that has worked, at
 // the address it has now: one that was restarted has another, and its old one
 // may be another container's.
-func (e *Engine) redial(ctx context.Context, id string, a address, master postmaster) (net.Conn, error) {
-	b, err := e.inspect(ctx, id)
+func (e *Engine) redial(ctx context.Context, was box, a address, master postmaster) (net.Conn, error) {
+	if a.kind == ViaExec { // the engine looks for the container itself, and what is inside does not move
+		if conn, err := e.tunnel(ctx, was, a); err == nil || ctx.Err() != nil {
+			return conn, err
+		}
+	}
+	b, err := e.inspect(ctx, was.id)
 	if err != nil {
 		return nil, err
 	}

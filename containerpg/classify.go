@@ -2,12 +2,14 @@ package containerpg
 
 import (
 	"cmp"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
 )
 
 // Labels that docker-compose sets.
@@ -110,8 +112,14 @@ func (b box) server() *Server {
 		Project: b.labels[labelProject], Service: b.labels[labelService],
 		Published: b.published(), Databases: []Database{}, startedAt: b.startedAt(),
 	}
-	if b.info.HostConfig != nil {
-		s.ShmSize = b.info.HostConfig.ShmSize
+	if host := b.info.HostConfig; host != nil {
+		s.ShmSize, s.limits = host.ShmSize, host.Resources
+		s.volatile = slices.Sorted(maps.Keys(host.Tmpfs))
+	}
+	for _, m := range b.info.Mounts {
+		if m.Type == mount.TypeTmpfs {
+			s.volatile = append(s.volatile, m.Destination)
+		}
 	}
 	return s
 }

@@ -111,6 +111,7 @@ func (v *visit) login(ctx context.Context, a address, l login, database string, 
 		config.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
 	}
 	attempt := config.Copy()
+	attempt.DefaultQueryExecMode = pgx.QueryExecModeExec // a round trip for a batch, where a far server is asked once
 	attempt.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return v.e.dial(ctx, v.box, a) }
 	conn, err := pgx.ConnectConfig(ctx, attempt)
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
@@ -125,8 +126,8 @@ func (v *visit) login(ctx context.Context, a address, l login, database string, 
 		}
 	}
 	config.Fallbacks = nil
-	e, id := v.e, v.box.id
-	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return e.redial(ctx, id, a, master) }
+	e, b := v.e, v.box
+	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return e.redial(ctx, b, a, master) }
 	return conn, config, nil
 }
 
@@ -157,30 +158,34 @@ func sameCluster(name, now, before string) error {
 
 // interrogate fills in what the server says of itself.
 func (s *Server) interrogate(ctx context.Context, conn *pgx.Conn) error {
+	var questions pgx.Batch
+	questions.Queue(`select current_setting('server_version'), current_setting('server_version_num')::int,
+		coalesce((select rolsuper from pg_catalog.pg_roles where rolname = current_user), false)`)
+	questions.Queue(`select datname::text,
+			case when pg_catalog.has_database_privilege(oid, 'connect') then pg_catalog.pg_database_size(oid) else -1 end
+		from pg_catalog.pg_database where datallowconn and not datistemplate order by datname`)
+	questions.Queue(`select system_identifier::text from pg_catalog.pg_control_system()`)
+	answers := conn.SendBatch(ctx, &questions)
+	defer answers.Close()
+
 	var version string
-	err := conn.QueryRow(ctx, `select current_setting('server_version'), current_setting('server_version_num')::int,
-		coalesce((select rolsuper from pg_catalog.pg_roles where rolname = current_user), false)`).
-		Scan(&version, &s.VersionNum, &s.Superuser)
-	if err != nil {
+	if err := answers.QueryRow().Scan(&version, &s.VersionNum, &s.Superuser); err != nil {
 		return fmt.Errorf("ask for the server's version: %w", err)
 	}
 	s.Version, _, _ = strings.Cut(version, " ")
 
-	err = conn.QueryRow(ctx, `select system_identifier::text from pg_catalog.pg_control_system()`).Scan(&s.SystemIdentifier)
-	var pgErr *pgconn.PgError
-	if err != nil && !errors.As(err, &pgErr) { // a server may deny it
-		return fmt.Errorf("ask for the server's identity: %w", err)
+	rows, err := answers.Query()
+	if err != nil {
+		return fmt.Errorf("list databases: %w", err)
+	}
+	if s.Databases, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Database]); err != nil {
+		return fmt.Errorf("list databases: %w", err)
 	}
 
-	rows, err := conn.Query(ctx, `select datname::text,
-			case when pg_catalog.has_database_privilege(oid, 'connect') then pg_catalog.pg_database_size(oid) else -1 end
-		from pg_catalog.pg_database where datallowconn and not datistemplate order by datname`)
-	if err != nil {
-		return fmt.Errorf("list databases: %w", err)
-	}
-	s.Databases, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Database])
-	if err != nil {
-		return fmt.Errorf("list databases: %w", err)
+	var pgErr *pgconn.PgError
+	err = answers.QueryRow().Scan(&s.SystemIdentifier)
+	if err != nil && !errors.As(err, &pgErr) { // a server may deny it
+		return fmt.Errorf("ask for the server's identity: %w", err)
 	}
 	return nil
 }

@@ -84,6 +84,9 @@ type Engine struct {
 	Reporter progress.Reporter
 	// Via, if set before the first call, is the only way taken to a server.
 	Via Via
+	// Measure, if set before the first call, has the wire to a container on another machine
+	// looked at, for [Engine.Wire], while its server is being reached.
+	Measure bool
 
 	docker  docker
 	host    string // such as unix:///var/run/docker.sock
@@ -91,7 +94,7 @@ type Engine struct {
 	source  string // who named the host, such as DOCKER_HOST
 	release func() // what is left to end when docker was closed
 
-	measured *measurement // of the wire
+	probes *probes
 }
 
 // startWait bounds how long a starting server is waited for when the context
@@ -112,7 +115,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	for _, ep := range found.list {
 		cli, release, err := ep.connect(ctx)
 		if err == nil {
-			return &Engine{docker: apiClient{cli}, host: ep.host, shown: shownHost(ep.host), source: ep.source, release: release, measured: &measurement{}}, nil
+			return &Engine{docker: apiClient{cli}, host: ep.host, shown: shownHost(ep.host), source: ep.source, release: release, probes: newProbes()}, nil
 		}
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -124,6 +127,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 
 // Close releases the engine's connections.
 func (e *Engine) Close() error {
+	e.probes.close()
 	err := e.docker.Close()
 	e.release()
 	return err

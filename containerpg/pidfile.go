@@ -18,6 +18,8 @@ type postmaster struct {
 	listen    string // the first of listen_addresses; empty: no TCP
 	ready     bool   // takes connections
 	settled   bool   // it is not an entrypoint's temporary server
+
+	cluster *fingerprint // of dataDir; nil if it could not be read
 }
 
 // parsePostmaster reads postmaster.pid. A server that is starting writes it line
@@ -105,20 +107,37 @@ func (b box) dataDirs(commands []string) []string {
 	return dirs
 }
 
-// readPostmaster reads postmaster.pid of the server in b. That it cannot be read
-// is not an error: the file only says more surely what else is guessed.
+// readPostmaster reads postmaster.pid of the server in b, and the identity of its data directory. That it cannot be
+// read is not an error: the file only says more surely what else is guessed.
 func (e *Engine) readPostmaster(ctx context.Context, b box, commands []string) (postmaster, bool) {
 	for _, dir := range b.dataDirs(commands) {
-		data, err := e.readFile(ctx, b.id, path.Join(dir, "postmaster.pid"))
-		if err != nil {
+		pidFile, controlFile := path.Join(dir, "postmaster.pid"), path.Join(dir, controlFile)
+		// Both by one process: each takes a while to start, and on a slow wire round trips.
+		data, err := e.exec(ctx, b.id, "cat", pidFile, controlFile)
+		control := len(data) - controlSize
+		if err == nil && control > 0 {
+			if p, ok := parsePostmaster(data[:control]); ok {
+				p.cluster = (*fingerprint)(data[control : control+8])
+				return p, true
+			}
+			continue
+		}
+		if data, err = e.readFile(ctx, b.id, pidFile); err != nil {
 			continue
 		}
 		if p, ok := parsePostmaster(data); ok {
+			p.cluster = e.readFingerprint(ctx, b, dir)
 			return p, true
 		}
 	}
 	return postmaster{}, false
 }
+
+// The control file of a data directory, and its size, which is PostgreSQL's PG_CONTROL_FILE_SIZE.
+const (
+	controlFile = "global/pg_control"
+	controlSize = 8192
+)
 
 // A fingerprint is the identity of a data directory as its control file holds
 // it: a 64 bit number in the byte order of the server's machine.
@@ -136,7 +155,7 @@ func (f *fingerprint) is(systemIdentifier string) bool {
 
 // readFingerprint answers nil if the control file cannot be read.
 func (e *Engine) readFingerprint(ctx context.Context, b box, dataDir string) *fingerprint {
-	data, err := e.readFile(ctx, b.id, path.Join(dataDir, "global/pg_control"))
+	data, err := e.readFile(ctx, b.id, path.Join(dataDir, controlFile))
 	if err != nil || len(data) < 8 {
 		return nil
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -24,20 +23,6 @@ type visit struct {
 	commands []string // command lines of the processes inside
 	accounts []account
 	unread   []string // settings that could not be read, and why
-
-	fingerprint func() *fingerprint // of dataDir, as soon as it was read
-	dataDir     string
-}
-
-// fingerprintOf begins to read the identity of a data directory, if that has not begun, and
-// answers where it is waited for.
-func (v *visit) fingerprintOf(ctx context.Context, dataDir string) func() *fingerprint {
-	if v.fingerprint == nil || v.dataDir != dataDir {
-		found := make(chan *fingerprint, 1)
-		go func() { found <- v.e.readFingerprint(ctx, v.box, dataDir) }()
-		v.fingerprint, v.dataDir = sync.OnceValue(func() *fingerprint { return <-found }), dataDir
-	}
-	return v.fingerprint
 }
 
 // once tries every address with every login.
@@ -48,6 +33,9 @@ func (v *visit) once(ctx context.Context) (*Server, error) {
 		return nil, v.notPostgres(ctx)
 	}
 	v.commands = commands
+	if v.e.Measure && v.e.IsRemote() {
+		v.e.probeEarly(v.box.id)
+	}
 	// An entrypoint that is still at work may yet run something else, and may look
 	// at the postmaster.pid of a server that was killed.
 	preparing := told && (doing == starting || doing == undecided)
@@ -58,11 +46,6 @@ func (v *visit) once(ctx context.Context) (*Server, error) {
 	}
 	if !read || preparing {
 		master = postmaster{port: v.box.serverPort(), socketDir: usualSocketDir}
-	}
-	v.fingerprint = nil // a container that is looked at again may hold another cluster
-	if master.dataDir != "" {
-		wait := v.fingerprintOf(ctx, master.dataDir) // beside the login: that takes long on a slow wire
-		defer wait()
 	}
 	addresses, err := v.e.addresses(ctx, v.box, master, !preparing)
 	if err != nil {
@@ -229,13 +212,15 @@ func (v *visit) introduce(ctx context.Context, conn *pgx.Conn, config *pgx.ConnC
 			return nil, errNotYet{tried: []string{"only a server without listen_addresses answers, as while a cluster is made"}}
 		}
 	}
+	cluster := master.cluster
 	s.DataDir = master.dataDir
 	if s.DataDir == "" {
 		if dirs := v.box.dataDirs(v.commands); len(dirs) > 0 {
 			s.DataDir = dirs[0]
+			cluster = v.e.readFingerprint(ctx, v.box, s.DataDir)
 		}
 	}
-	if s.DataDir != "" && !v.fingerprintOf(ctx, s.DataDir)().is(s.SystemIdentifier) {
+	if !cluster.is(s.SystemIdentifier) {
 		return nil, errOtherServer
 	}
 	if s.SystemIdentifier != "" {

@@ -22,14 +22,8 @@ func (e *Engine) Resources(ctx context.Context, s *Server) (Resources, error) {
 	if err != nil {
 		return Resources{}, fmt.Errorf("ask the docker engine for its machine: %w", err)
 	}
-	inspected, err := e.docker.ContainerInspect(ctx, s.ID)
-	if err != nil {
-		return Resources{}, fmt.Errorf("inspect container %q: %w", s.Name, err)
-	}
 	r := Resources{CPUs: info.NCPU, Memory: info.MemTotal}
-	if host := inspected.HostConfig; host != nil {
-		r.limit(host.Resources)
-	}
+	r.limit(s.limits)
 	return r, nil
 }
 

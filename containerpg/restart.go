@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/mount"
 )
 
 // stopSeconds is how long a server may take to write what it has in memory before it is
@@ -20,23 +19,8 @@ import (
 const stopSeconds = 600
 
 // Restartable returns why the container of a server cannot be restarted; nil if it can.
-func (e *Engine) Restartable(ctx context.Context, s *Server) error {
-	info, err := e.docker.ContainerInspect(ctx, s.ID)
-	if err != nil {
-		return fmt.Errorf("inspect container %q: %w", s.Name, err)
-	}
-	volatile := []string{}
-	if info.HostConfig != nil {
-		for target := range info.HostConfig.Tmpfs {
-			volatile = append(volatile, target)
-		}
-	}
-	for _, m := range info.Mounts {
-		if m.Type == mount.TypeTmpfs {
-			volatile = append(volatile, m.Destination)
-		}
-	}
-	for _, target := range volatile {
+func (s *Server) Restartable() error {
+	for _, target := range s.volatile {
 		if s.DataDir == "" || strings.HasPrefix(path.Clean(s.DataDir)+"/", path.Clean(target)+"/") {
 			return fmt.Errorf("container %q keeps its data in memory, on a tmpfs at %s: a restart would lose them", s.Name, target)
 		}

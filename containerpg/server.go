@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/docker/docker/api/types/container"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -47,6 +48,9 @@ type Server struct {
 
 	conn   *pgx.ConnConfig // as it last connected, with the password; nil with a Problem
 	inside insideAddress
+
+	limits   container.Resources
+	volatile []string // folders inside that are kept in memory
 
 	startedAt string // the container; "" once this program has restarted it
 }

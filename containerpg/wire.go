@@ -2,7 +2,6 @@ package containerpg
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -10,8 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
@@ -73,9 +70,12 @@ func (w *Wire) String() string {
 	return w.tool
 }
 
-// fastWire is the rate, in bytes a second, from which compressing costs more than
-// it saves.
-const fastWire = 60 << 20
+// Rates of a wire, in bytes a second: from fastWire on compressing costs more than it
+// saves, and below slowWire a processor has the time to compress better.
+const (
+	fastWire = 60 << 20
+	slowWire = 2 << 20
+)
 
 // Wire answers how rows travel to and from s compressed, or nil if they should
 // not. The reason, for the user, is empty where there was nothing to decide.
@@ -84,29 +84,24 @@ func (e *Engine) Wire(ctx context.Context, s *Server, c Compression) (wire *Wire
 		return nil, "", nil
 	}
 	wire = &Wire{e: e, s: s, level: c.Level}
-	var rate int64
-	var choosing, measuring error
-	var both sync.WaitGroup
-	both.Go(func() { choosing = wire.choose(ctx) })
-	if c.Mode == "auto" {
-		rate, measuring = e.measureOnce(ctx, s.ID)
+	found, err := e.probe(ctx, s.ID, c.Mode == "auto")
+	if ctx.Err() != nil {
+		return nil, "", context.Cause(ctx)
 	}
-	both.Wait()
+	if err == nil {
+		err = wire.choose(found.tools)
+	}
+	rate := found.rate
 	switch {
-	case choosing != nil && c.Mode == "auto":
-		return nil, "rows are not compressed: " + choosing.Error(), nil
-	case choosing != nil:
-		return nil, "", fmt.Errorf("compress rows for container %q: %w", s.Name, choosing)
-	case measuring != nil:
-		return nil, "", fmt.Errorf("measure the wire to container %q: %w", s.Name, measuring)
+	case err != nil && c.Mode == "auto":
+		return nil, "rows are not compressed: " + err.Error(), nil
+	case err != nil:
+		return nil, "", fmt.Errorf("compress rows for container %q: %w", s.Name, err)
 	case rate >= fastWire:
 		return nil, fmt.Sprintf("the wire to container %s carries %d MB/s: rows are not compressed", s.Name, rate/1e6), nil
 	}
 	if wire.level == 0 {
-		wire.level = 3
-		if rate > 0 && rate < fastWire/4 {
-			wire.level = 6 // the processors would only wait for the wire
-		}
+		wire.level = level(rate)
 	}
 	reason = fmt.Sprintf("rows travel to container %s compressed with %s", s.Name, wire)
 	if rate > 0 {
@@ -115,111 +110,31 @@ func (e *Engine) Wire(ctx context.Context, s *Server, c Compression) (wire *Wire
 	return wire, reason, nil
 }
 
-// choose finds what the container has to decompress with.
-func (w *Wire) choose(ctx context.Context) error {
-	out, err := w.e.exec(ctx, w.s.ID, "/bin/sh", "-c", "for p in psql zstd gzip; do command -v $p; done; exit 0")
-	if err != nil {
-		return err
-	}
-	found := map[string]bool{}
-	for line := range strings.Lines(string(out)) {
-		found[strings.TrimSpace(line[strings.LastIndexByte(line, '/')+1:])] = true
-	}
+// level answers the level of zstd for a wire of a rate, 0 if that is not known. Go's zstd
+// takes ten times as long for level 6 as for 1, and makes a table smaller by 10 %, or by nothing.
+func level(rate int64) int {
 	switch {
-	case !found["psql"]:
+	case rate == 0:
+		return 3
+	case rate < slowWire:
+		return 6
+	}
+	return 1
+}
+
+// choose finds what the container has to decompress with.
+func (w *Wire) choose(tools map[string]bool) error {
+	switch {
+	case !tools["psql"]:
 		return errors.New("the container has no psql")
-	case found["zstd"]:
+	case tools["zstd"]:
 		w.tool = "zstd"
-	case found["gzip"]:
+	case tools["gzip"]:
 		w.tool = "gzip"
 	default:
 		return errors.New("the container has neither zstd nor gzip")
 	}
 	return nil
-}
-
-// measureOnce is measure, whose answer holds for all containers of an engine: their wire is one.
-func (e *Engine) measureOnce(ctx context.Context, id string) (int64, error) {
-	e.measured.mu.Lock()
-	defer e.measured.mu.Unlock()
-	if e.measured.rate == 0 {
-		rate, err := e.measure(ctx, id)
-		if err != nil {
-			return 0, err
-		}
-		e.measured.rate = rate
-	}
-	return e.measured.rate, nil
-}
-
-// measurement is what was found out about an engine's wire.
-type measurement struct {
-	mu   sync.Mutex
-	rate int64 // bytes a second; 0: not yet known
-}
-
-// A wire is measured by a little first, and by more only if that was too quick to tell.
-const (
-	firstPiece = 256 << 10
-	mostPieces = 16 << 20
-	enoughTime = 150 * time.Millisecond
-)
-
-// measureScript says that it is there, that the first piece, of $1 bytes, has come, and by its end that all has.
-const measureScript = `trap "" PIPE HUP
-echo
-head -c "$1" >/dev/null
-echo
-exec cat >/dev/null
-`
-
-// measure finds how many bytes a second an exec takes in a container. That takes half a
-// second or so, and longer only where a wire carries less than 256 kB in one. What is
-// sent cannot be compressed.
-func (e *Engine) measure(ctx context.Context, id string) (int64, error) {
-	stream, _, err := e.startExec(ctx, id, container.ExecOptions{
-		Cmd: []string{"/bin/sh", "-c", measureScript, "sh", strconv.Itoa(firstPiece)}, AttachStdin: true, AttachStdout: true, AttachStderr: true,
-	})
-	if err != nil {
-		return 0, err
-	}
-	defer stream.Close()
-	defer context.AfterFunc(ctx, stream.Close)()
-	block := make([]byte, firstPiece)
-	_, _ = rand.Read(block) // it never fails
-	heard := func() error {
-		_, err := io.ReadFull(stream.Reader, make([]byte, len("\x01\x00\x00\x00\x00\x00\x00\x01\n")))
-		return err
-	}
-	if err := heard(); err != nil {
-		return 0, err
-	}
-	start := time.Now()
-	if _, err := stream.Conn.Write(block); err != nil {
-		return 0, err
-	}
-	if err := heard(); err != nil {
-		return 0, err
-	}
-	rate := float64(firstPiece) / time.Since(start).Seconds()
-	if time.Since(start) > enoughTime {
-		return int64(rate), nil
-	}
-	// A round trip is in this, too: the more, the further there is to go.
-	size := int(min(mostPieces, max(4*firstPiece, rate/3)))
-	start = time.Now()
-	for sent := 0; sent < size; sent += len(block) {
-		if _, err := stream.Conn.Write(block); err != nil {
-			return 0, err
-		}
-	}
-	if err := stream.CloseWrite(); err != nil {
-		return 0, err
-	}
-	if err := demux(io.Discard, io.Discard, stream.Reader); err != nil {
-		return 0, err
-	}
-	return int64(float64(size) / time.Since(start).Seconds()), nil
 }
 
 // forgetLibpq keeps settings for other clients of the container away from psql.

@@ -94,6 +94,7 @@ func (r *resolver) docker(ctx context.Context) (*containerpg.Engine, error) {
 		return nil, err
 	}
 	engine.Reporter, engine.Via = r.reporter, r.c.docker.only()
+	engine.Measure = r.wire != nil && r.wire.Mode == "auto"
 	r.engine = engine
 	r.detail("docker engine: " + engine.String())
 	return engine, nil

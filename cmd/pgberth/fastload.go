@@ -47,12 +47,12 @@ func joinFastLoad(args []string) []string {
 }
 
 // fastLoad is what was asked for, with how to restart a target in a container.
-func (f *fastLoadFlag) fastLoad(ctx context.Context, r *resolver, to place) (restore.FastLoad, restore.Restarter, error) {
+func (f *fastLoadFlag) fastLoad(r *resolver, to place) (restore.FastLoad, restore.Restarter, error) {
 	level := restore.FastLoad(f.level.value)
 	if to.server == nil {
 		return level, nil, nil
 	}
-	if err := r.engine.Restartable(ctx, to.server); err != nil {
+	if err := to.server.Restartable(); err != nil {
 		if level == restore.FastLoadRestart {
 			return level, nil, fmt.Errorf("--fast-load restart: %w; use --fast-load on", err)
 		}

@@ -133,7 +133,7 @@ func (f *migrateFlags) options(ctx context.Context, r *resolver) (migrate.Option
 		Tables: f.tables, ExcludeTables: f.excludeTables, ExcludeTableData: f.noRows,
 		Reporter: r.reporter,
 	}
-	if options.FastLoad, options.Restart, err = f.fastLoad(ctx, r, to); err != nil {
+	if options.FastLoad, options.Restart, err = f.fastLoad(r, to); err != nil {
 		return migrate.Options{}, err
 	}
 	if to.server != nil {

@@ -152,7 +152,7 @@ func runRestore(ctx context.Context, cmd *cobra.Command, c *cli, f restoreFlags)
 		}
 		options := f.options(r, to)
 		options.Resources = r.resources(ctx, to)
-		if options.FastLoad, options.Restart, err = f.fastLoad(ctx, r, to); err != nil {
+		if options.FastLoad, options.Restart, err = f.fastLoad(r, to); err != nil {
 			return err
 		}
 		done, err := in.restore(ctx, options)
