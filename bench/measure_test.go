@@ -55,6 +55,20 @@ func postmaster(t testing.TB, dir string) int {
 // tick is the unit of the times in /proc, as it is everywhere on Linux.
 const tick = 10 * time.Millisecond
 
+// machineCPU is what all processes of this machine have used of its processors.
+func machineCPU(t testing.TB) (sum time.Duration) {
+	t.Helper()
+	f := strings.Fields(lines("/proc/stat")[0]) // cpu user nice system idle iowait irq softirq
+	for _, i := range []int{1, 2, 3, 6, 7} {
+		n, err := strconv.ParseInt(f[i], 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += time.Duration(n) * tick
+	}
+	return sum
+}
+
 // tree is the CPU time of a process, of the children it has waited for, and of
 // those that live.
 func tree(pid int) time.Duration {

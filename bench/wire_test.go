@@ -30,12 +30,15 @@ func TestSlowWire(t *testing.T) {
 	pgtest.SSHHost(t, func(address string) string {
 		return line{rate: rate, delay: 10 * time.Millisecond, to: address, carried: &carried}.open(t)
 	})
-	// measured says also what a run has sent over the line, and how long that takes it at least.
+	// measured says also what a run has sent over the line, and what both machines and the line have used of this one's
+	// processors: how long each takes at least.
 	measured := func(t *testing.T, name string, commands ...*exec.Cmd) effort {
 		carried.Store(0)
+		before := machineCPU(t)
 		e := run(t, commands...)
-		bytes := float64(carried.Load())
-		fmt.Printf("%-10s %5.1f s, %5.1f MB over the line, which takes %4.1f s at least\n", name, e.wall.Seconds(), bytes/1e6, bytes/rate)
+		bytes, cpu := float64(carried.Load()), machineCPU(t)-before
+		fmt.Printf("%-10s %5.1f s, %5.1f MB over the line, %4.1f s at least, %4.1f s of CPU, %4.1f s at least\n", name, e.wall.Seconds(),
+			bytes/1e6, bytes/rate, cpu.Seconds(), cpu.Seconds()/float64(numCPU()))
 		return e
 	}
 	db := pgtest.Banker(t, f.src, number(t, "PGBERTH_BENCH_SCALE", 300))
