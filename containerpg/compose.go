@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -15,7 +16,7 @@ import (
 )
 
 // Compose makes the container of a service of the user's own Compose file, with
-// its overrides and .env, by "docker compose up", or docker-compose where that is
+// its override and .env, by "docker compose up", or docker-compose where that is
 // what there is. A container that is there is started if need be, and never made
 // anew, whatever has changed in the file since; one that runs is left alone.
 // Without a file it is the one Compose finds in the current folder.
@@ -100,34 +101,59 @@ func (e *Engine) removeService(ctx context.Context, c *compose, service string, 
 	return errors.Join(errs...)
 }
 
-// A compose is a way to run Compose on a file.
+// A compose is a way to run Compose on a file, for an engine.
 type compose struct {
+	engine  *Engine
 	command []string
-	env     []string
 }
 
-// findCompose finds which form of Compose there is. It is to use the same engine.
+// findCompose finds which form of Compose there is.
 func (e *Engine) findCompose(ctx context.Context, file string) (*compose, error) {
-	c := &compose{command: []string{"docker", "compose"}, env: append(os.Environ(), "DOCKER_HOST="+e.host, "DOCKER_CONTEXT=")}
+	c := &compose{engine: e, command: []string{"docker", "compose"}}
 	if exec.CommandContext(ctx, "docker", "compose", "version").Run() != nil {
 		c.command = []string{"docker-compose"}
 		if _, err := exec.LookPath("docker-compose"); err != nil {
 			return nil, errors.New("neither docker compose nor docker-compose is installed")
 		}
 	}
-	if file != "" {
-		c.command = append(c.command, "--file", file)
+	if file == "" {
+		return c, nil
 	}
-	return c, nil
+	c.command = append(c.command, "--file", file)
+	override, err := overrideOf(file)
+	if override != "" {
+		c.command = append(c.command, "--file", override)
+	}
+	return c, err
+}
+
+// overrideOf is the file that Compose takes with another that it finds by itself; it takes none with a file that it is given.
+func overrideOf(file string) (string, error) {
+	dir, name := filepath.Split(file)
+	if !slices.Contains([]string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"}, name) {
+		return "", nil
+	}
+	for _, name := range []string{"compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"} {
+		override := filepath.Join(dir, name)
+		if _, err := os.Stat(override); !errors.Is(err, os.ErrNotExist) {
+			return override, err
+		}
+	}
+	return "", nil
 }
 
 // run runs Compose, whose words are the error if it fails.
-func (c *compose) run(ctx context.Context, args ...string) (string, error) {
+func (c *compose) run(ctx context.Context, args ...string) (_ string, err error) {
+	env, release, err := c.engine.dockerEnv()
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	words := append(c.command[:len(c.command):len(c.command)], args...)
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	var stdout bytes.Buffer
 	stderr := newTail(2 << 10)
-	cmd.Env, cmd.Stdout, cmd.Stderr = c.env, &stdout, stderr
+	cmd.Env, cmd.Stdout, cmd.Stderr = env, &stdout, stderr
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return "", context.Cause(ctx)
@@ -135,4 +161,20 @@ func (c *compose) run(ctx context.Context, args ...string) (string, error) {
 		return "", fmt.Errorf("%s %s: %w: %s", strings.Join(c.command, " "), args[0], err, strings.TrimSpace(stderr.String()))
 	}
 	return stdout.String(), nil
+}
+
+// dockerEnv is an environment in which docker's programs use this engine, until release is called. They need not know how to get to
+// another machine: docker-compose by ssh, for one, wants paramiko and passes over the port in ssh's configuration.
+func (e *Engine) dockerEnv() (env []string, release func() error, err error) {
+	host, release := e.host, func() error { return nil }
+	env = append(os.Environ(), "DOCKER_CONTEXT=")
+	if !strings.HasPrefix(host, "unix://") {
+		socket, err := relay("docker.sock", e.docker.Dialer())
+		if err != nil {
+			return nil, nil, fmt.Errorf("make a socket that leads to the engine: %w", err)
+		}
+		host, release = "unix://"+socket.path, socket.close
+		env = append(env, "DOCKER_TLS=", "DOCKER_TLS_VERIFY=", "DOCKER_CERT_PATH=")
+	}
+	return append(env, "DOCKER_HOST="+host), release, nil
 }

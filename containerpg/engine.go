@@ -13,6 +13,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -61,6 +62,7 @@ type docker interface {
 	ImageInspect(ctx context.Context, name string, options ...client.ImageInspectOption) (image.InspectResponse, error)
 	ImagePull(ctx context.Context, name string, options image.PullOptions) (io.ReadCloser, error)
 
+	Dialer() func(context.Context) (net.Conn, error)
 	Close() error
 }
 

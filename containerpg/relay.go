@@ -20,9 +20,7 @@ type Relay struct {
 	Dir  string // of the socket; only this user may enter it
 	Port int    // part of the socket's name
 
-	listener net.Listener
-	stop     context.CancelFunc
-	streams  sync.WaitGroup
+	socket *relaySocket
 }
 
 // NeedsRelay says that programs of this machine cannot reach the server where
@@ -31,40 +29,68 @@ func (s *Server) NeedsRelay() bool {
 	return s.Path == ViaExec || s.Path == ViaSocket && !strings.HasPrefix(s.conn.Host, "/")
 }
 
-const relayPrefix = "pgberth-relay-"
-
 // Relay starts to listen.
 func (s *Server) Relay() (*Relay, error) {
-	dir, err := newSocketDir(relayPrefix)
+	port := int(s.conn.Port)
+	socket, err := relay(fmt.Sprintf(".s.PGSQL.%d", port), func(ctx context.Context) (net.Conn, error) { return s.conn.DialFunc(ctx, "", "") })
 	if err != nil {
 		return nil, fmt.Errorf("make a socket that leads to container %q: %w", s.Name, err)
 	}
-	r := &Relay{Dir: dir, Port: int(s.conn.Port)}
-	r.listener, err = net.Listen("unix", filepath.Join(dir, fmt.Sprintf(".s.PGSQL.%d", r.Port)))
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("make a socket that leads to container %q: %w", s.Name, err), os.RemoveAll(dir))
-	}
-	var ctx context.Context
-	ctx, r.stop = context.WithCancel(context.Background())
-	r.streams.Go(func() { r.serve(ctx, s) })
-	return r, nil
+	return &Relay{Dir: filepath.Dir(socket.path), Port: port, socket: socket}, nil
 }
 
-func (r *Relay) serve(ctx context.Context, s *Server) {
+// Close ends every connection and removes the socket.
+func (r *Relay) Close() error { return r.socket.close() }
+
+// A relaySocket is a unix socket, in a folder of its own, that leads elsewhere.
+type relaySocket struct {
+	path     string
+	listener net.Listener
+	stop     context.CancelFunc
+	streams  sync.WaitGroup
+}
+
+const relayPrefix = "pgberth-relay-"
+
+// relay leads every connection to a socket of that name to one that is dialed for it.
+func relay(name string, dial func(context.Context) (net.Conn, error)) (*relaySocket, error) {
+	dir, err := newSocketDir(relayPrefix)
+	if err != nil {
+		return nil, err
+	}
+	s := &relaySocket{path: filepath.Join(dir, name)}
+	if s.listener, err = net.Listen("unix", s.path); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	var ctx context.Context
+	ctx, s.stop = context.WithCancel(context.Background())
+	s.streams.Go(func() { s.serve(ctx, dial) })
+	return s, nil
+}
+
+func (s *relaySocket) serve(ctx context.Context, dial func(context.Context) (net.Conn, error)) {
 	for {
-		client, err := r.listener.Accept()
+		client, err := s.listener.Accept()
 		if err != nil {
-			return // Close closes it
+			return // close closes it
 		}
-		r.streams.Go(func() {
+		s.streams.Go(func() {
 			defer client.Close()
-			server, err := s.conn.DialFunc(ctx, "", "")
+			server, err := dial(ctx)
 			if err != nil {
 				return // the client says that the server closed the connection
 			}
 			join(ctx, client, server)
 		})
 	}
+}
+
+// close ends every connection and removes the socket.
+func (s *relaySocket) close() error {
+	err := s.listener.Close()
+	s.stop()
+	s.streams.Wait()
+	return errors.Join(err, os.RemoveAll(filepath.Dir(s.path)))
 }
 
 // join copies between two connections until both have ended, or ctx, and closes
@@ -86,14 +112,6 @@ func pass(dst, src net.Conn) {
 	if err != nil || !ok || half.CloseWrite() != nil {
 		_, _ = dst.Close(), src.Close()
 	}
-}
-
-// Close ends every connection and removes the socket.
-func (r *Relay) Close() error {
-	err := r.listener.Close()
-	r.stop()
-	r.streams.Wait()
-	return errors.Join(err, os.RemoveAll(r.Dir))
 }
 
 // newSocketDir makes a folder for sockets that only this user may enter, and removes those that programs which were killed have left.

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -159,6 +160,19 @@ func TestOpenByTLS(t *testing.T) {
 			}
 			// An exec takes over its connection, and half-closes it.
 			mustAnswer(t, resolve(t, only(e, ViaExec), Selector{Name: pg.Container}), "postgres")
+			// Docker's programs are led there too.
+			env, release, err := e.dockerEnv()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command("docker", "inspect", "--format", "{{.Name}}", pg.Container)
+			cmd.Env = env
+			if out, err := cmd.CombinedOutput(); err != nil || string(out) != "/"+pg.Container+"\n" {
+				t.Errorf("docker inspect: %s, %v", out, err)
+			}
+			if err := release(); err != nil {
+				t.Error(err)
+			}
 			if err := e.Close(); err != nil {
 				t.Error(err)
 			}
