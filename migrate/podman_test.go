@@ -23,19 +23,11 @@ func TestPodman(t *testing.T) {
 		t.Helper()
 		status, stdout, stderr := pgtest.Status(t, pgtest.Pgberth(t, append(args, "--docker-host", host)...))
 		if status != 0 {
-			t.Fatalf("%q: status %d: %s", args, status, stderr)
+			t.Fatalf("%q: status %d: %s%s", args, status, stdout, stderr)
 		}
 		return stdout
 	}
 
-	located := ours("locate", name, "--via", "exec", "--json")
-	var server containerpg.Server
-	if err := json.Unmarshal([]byte(located), &server); err != nil {
-		t.Fatalf("%v: %s", err, located)
-	}
-	if server.Name != name || server.VersionNum/10000 != 17 || server.Path != containerpg.ViaExec {
-		t.Errorf("%+v", server)
-	}
 	to := "docker://" + name + "/" + db
 	for _, args := range [][]string{
 		{"--via", "exec", "--wire-compress", "off"},
@@ -47,6 +39,14 @@ func TestPodman(t *testing.T) {
 		if !strings.Contains(same, "same: ") {
 			t.Errorf("%q: %s", args, same)
 		}
+	}
+	located := ours("locate", name, "--via", "exec", "--json")
+	var server containerpg.Server
+	if err := json.Unmarshal([]byte(located), &server); err != nil {
+		t.Fatalf("%v: %s", err, located)
+	}
+	if server.Name != name || server.VersionNum/10000 != 17 || server.Path != containerpg.ViaExec {
+		t.Errorf("%+v", server)
 	}
 	ours("migrate", "--from", to, "--to", "docker://"+name+"/"+db+"_again", "--via", "exec")
 	if same := ours("compare", "--from", to, "--to", "docker://"+name+"/"+db+"_again"); !strings.Contains(same, "same: ") {
