@@ -185,7 +185,7 @@ type nightlyServers struct {
 }
 
 func (n *nightlyServers) connect(ctx context.Context, job *config.Job) (*nightly.Source, error) {
-	r := &resolver{cmd: n.cmd, c: n.c.forJob(job), project: job.Project, reporter: progress.Discard, anyDatabase: true}
+	r := &resolver{cmd: n.cmd, c: n.c.forJob(job), project: job.Project, reporter: progress.Discard, wire: &job.Wire.Compression, anyDatabase: true}
 	source, err := n.find(ctx, r, job)
 	if err != nil {
 		return nil, errors.Join(err, r.Close())

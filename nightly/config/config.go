@@ -16,6 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/pgberth/pgberth/archive"
+	"github.com/pgberth/pgberth/containerpg"
 	"github.com/pgberth/pgberth/repository"
 )
 
@@ -48,6 +49,7 @@ type Job struct {
 	EncryptTo  []Recipient `yaml:"encrypt_to"`
 	Tags       []string    `yaml:"tags"`
 	Compress   Codec       `yaml:"compress"`
+	Wire       Wire        `yaml:"wire_compress"`
 	Streams    int         `yaml:"streams"`
 	PgDump     string      `yaml:"pg_dump"`
 	ReadBack   ReadBack    `yaml:"read_back"`
@@ -158,6 +160,7 @@ const (
 func defaults() Job {
 	return Job{
 		Globals: GlobalsAll,
+		Wire:    Wire{containerpg.Compression{Mode: "auto"}},
 		Hooks:   Hooks{Timeout: Duration(DefaultHookTimeout)},
 		Limits:  Limits{Overall: Duration(DefaultOverall), Stall: Duration(DefaultStall), MaxFall: DefaultMaxFall},
 		Check:   Check{MaxAge: Duration(DefaultMaxAge)},

@@ -160,6 +160,7 @@ func TestProblems(t *testing.T) {
 		{"both engines", job("docker_host: ssh://x", "docker_context: y"), "4: jobs.a.docker_host: docker_context names an engine too"},
 		{"both passwords", job("password: hunter2", "password_file: /x"), "4: jobs.a.password: password_file is given too"},
 		{"compress", job("compress: bzip2"), "4: jobs.a.compress: want none, gzip"},
+		{"wire", job("wire_compress: gzip"), "4: jobs.a.wire_compress: want auto, off, zstd, or zstd:1 to zstd:22"},
 		{"read back", job("read_back: all"), "4: jobs.a.read_back: want sizes, files or data"},
 		{"recipient", job("encrypt_to: [AGE-SECRET-KEY-hunter2]"), "4: jobs.a.encrypt_to: "},
 		{"job name", "jobs:\n  a/b: {from: docker://x, repository: /x}", "2: jobs: the name of a job is of letters"},

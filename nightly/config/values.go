@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgberth/pgberth/archive"
 	"github.com/pgberth/pgberth/backup"
+	"github.com/pgberth/pgberth/containerpg"
 	"github.com/pgberth/pgberth/internal/human"
 	"github.com/pgberth/pgberth/progress"
 	"github.com/pgberth/pgberth/repository"
@@ -152,6 +153,18 @@ func (c *Codec) parse(text string) error {
 		return errWanted
 	}
 	c.Codec = &codec
+	return nil
+}
+
+// A Wire is whether rows travel compressed from a container to this program.
+type Wire struct{ containerpg.Compression }
+
+func (*Wire) want() string { return "auto, off, zstd, or zstd:1 to zstd:22" }
+
+func (w *Wire) parse(text string) (err error) {
+	if w.Compression, err = containerpg.ParseCompression(text); err != nil {
+		return errWanted
+	}
 	return nil
 }
 
