@@ -165,6 +165,18 @@ func TestSSHAfterKill(t *testing.T) {
 	}
 }
 
+// Nor does anything in a container of another machine.
+func TestSSHKilledWhileCopying(t *testing.T) {
+	pgtest.Long(t)
+	pgtest.SSHHost(t, nil)
+	e, pg := container17(t)
+	s := resolve(t, e, Selector{Name: pg.Container})
+	for _, direction := range directions {
+		killWhileCopying(t, e, s, pg, direction, 0, "DOCKER_HOST=ssh://"+pgtest.SSHName)
+	}
+	neverRestarted(t, pg)
+}
+
 // processes are those whose command line holds a mark.
 func processes(t *testing.T, mark string) (pids []int) {
 	t.Helper()

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,40 +19,73 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pgberth/pgberth/internal/copywire"
 	"github.com/pgberth/pgberth/internal/pgtest"
 	"github.com/pgberth/pgberth/internal/session"
 )
 
 // copyForever is the environment variable that makes the test binary copy out
-// of a container, named by it, until it is killed.
+// of a container or into it, NAME/DIRECTION, until it is killed.
 const copyForever = "PGBERTH_TEST_COPY_FOREVER"
 
-// mainCopyForever reads through a tunnel, says so, and goes on.
+// mainCopyForever copies through a tunnel or a wire, says so, and goes on.
 func mainCopyForever() {
 	name, direction, _ := strings.Cut(os.Getenv(copyForever), "/")
-	fail := func(err error) {
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
+	if err := copyUntilKilled(context.Background(), name, direction); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	ctx := context.Background()
+}
+
+func copyUntilKilled(ctx context.Context, name, direction string) error {
 	e, err := Open(ctx, Options{})
-	fail(err)
+	if err != nil {
+		return err
+	}
 	e.Via = ViaExec
 	s, err := e.Resolve(ctx, Selector{Name: name})
-	fail(err)
+	if err != nil {
+		return err
+	}
+	const table, unload, load = "CREATE TEMP TABLE t (v text)", "COPY (SELECT repeat('x', 900), generate_series(1, 2000000000)) TO STDOUT", "COPY t FROM STDIN"
+	if kind, way, compressed := strings.Cut(direction, " "); compressed {
+		wire, _, err := e.Wire(ctx, s, Compression{Mode: kind})
+		if err != nil {
+			return err
+		}
+		if way == "out" {
+			_, err = wire.Out(ctx, copywire.Copy{Database: "postgres", Begin: "BEGIN", SQL: unload}, &announcer{}, nil)
+			return err
+		}
+		rows, err := wire.OpenIn(ctx, copywire.Copy{Database: "postgres", Begin: table, SQL: load})
+		if err != nil {
+			return err
+		}
+		fmt.Println("copying")
+		_, err = io.Copy(rows, endless{})
+		return rows.Abort(err)
+	}
 	conn, err := pgx.ConnectConfig(ctx, s.ConnConfig(""))
-	fail(err)
+	if err != nil {
+		return err
+	}
 	fmt.Println("copying")
 	if direction == "out" {
-		_, err = conn.PgConn().CopyTo(ctx, io.Discard, "COPY (SELECT repeat('x', 900), generate_series(1, 2000000000)) TO STDOUT")
-	} else {
-		_, err = conn.PgConn().Exec(ctx, "CREATE TEMP TABLE t (v text)").ReadAll()
-		fail(err)
-		_, err = conn.PgConn().CopyFrom(ctx, endless{}, "COPY t FROM STDIN")
+		_, err = conn.PgConn().CopyTo(ctx, io.Discard, unload)
+		return err
 	}
-	fail(err)
+	if _, err = conn.PgConn().Exec(ctx, table).ReadAll(); err == nil {
+		_, err = conn.PgConn().CopyFrom(ctx, endless{}, load)
+	}
+	return err
+}
+
+// announcer says when the first rows come.
+type announcer struct{ once sync.Once }
+
+func (a *announcer) Forward([]byte) error {
+	a.once.Do(func() { fmt.Println("copying") })
+	return nil
 }
 
 // endless is rows without end.
@@ -232,48 +266,56 @@ func tunnelFatal(t *testing.T, s *Server, pg *pgtest.Server) {
 	}
 }
 
-// tunnelKill kills programs that copy in both directions: nothing of them may
-// remain, and the server must go on.
+// directions are those in which programs copy until they are killed.
+var directions = []string{"out", "in", "zstd out", "zstd in"}
+
+// tunnelKill kills programs that copy in both directions, compressed or not.
 func tunnelKill(t *testing.T, e *Engine, s *Server, pg *pgtest.Server) {
 	rounds := 1
 	if pgtest.Soak() {
-		rounds = 25 // of two, for each kind of tunnel
+		rounds = 25 // of four, for each kind of tunnel
 	}
 	for round := range rounds {
-		for _, direction := range []string{"out", "in"} {
-			cmd := exec.Command(os.Args[0], "-test.run", "^$")
-			cmd.Env = append(os.Environ(), copyForever+"="+s.Name+"/"+direction)
-			cmd.Stderr = os.Stderr
-			stdout, err := cmd.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := io.ReadFull(stdout, make([]byte, len("copying\n"))); err != nil {
-				t.Errorf("copy %s: %v", direction, err)
-			}
-			if err := pause(t.Context(), time.Duration(round*37%200)*time.Millisecond); err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
-			_ = cmd.Wait()
-			eventually(t, func() error {
-				if n := tunnelsIn(t, e, s.ID); n > 0 {
-					return fmt.Errorf("%d processes remain after copy %s", n, direction)
-				}
-				if n := pg.Row(t, "postgres", "select count(*) from pg_stat_activity where query like 'COPY %'"); n != "0" {
-					return fmt.Errorf("%s sessions remain after copy %s", n, direction)
-				}
-				return nil
-			})
+		for _, direction := range directions {
+			killWhileCopying(t, e, s, pg, direction, time.Duration(round*37%200)*time.Millisecond)
 		}
 	}
-	t.Logf("%d programs were killed", 2*rounds)
+	t.Logf("%d programs were killed", rounds*len(directions))
 	neverRestarted(t, pg)
+}
+
+// killWhileCopying kills a program a while after it began to copy: nothing of it may remain, and the server must go on.
+func killWhileCopying(t *testing.T, e *Engine, s *Server, pg *pgtest.Server, direction string, later time.Duration, env ...string) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run", "^$")
+	cmd.Env = append(append(os.Environ(), copyForever+"="+s.Name+"/"+direction), env...)
+	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(stdout, make([]byte, len("copying\n"))); err != nil {
+		t.Errorf("copy %s: %v", direction, err)
+	}
+	if err := pause(t.Context(), later); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	eventually(t, func() error {
+		if n := tunnelsIn(t, e, s.ID); n > 0 {
+			return fmt.Errorf("%d processes remain after copy %s", n, direction)
+		}
+		if n := pg.Row(t, "postgres", "select count(*) from pg_stat_activity where query like 'COPY %'"); n != "0" {
+			return fmt.Errorf("%s sessions remain after copy %s", n, direction)
+		}
+		return nil
+	})
 }
 
 func TestTunnelErrors(t *testing.T) {
