@@ -88,6 +88,7 @@ func (c *comparison) units(ctx context.Context) ([]*unit, error) {
 	if err != nil {
 		return nil, err
 	}
+	binary := c.pair.from.endpoint.Wire == nil && c.pair.to.endpoint.Wire == nil // a wire takes rows apart at their line breaks
 	var units []*unit
 	for _, t := range readable(from) {
 		// A table that the other side lacks, or whose matview it has not
@@ -96,7 +97,7 @@ func (c *comparison) units(ctx context.Context) ([]*unit, error) {
 		if other == nil || other.kind != t.kind || !t.populated || !other.populated {
 			continue
 		}
-		units = append(units, rowsUnit(t, other))
+		units = append(units, rowsUnit(t, other, binary))
 	}
 	objects, err := c.largeObjectUnits(ctx)
 	return append(units, objects...), err
@@ -209,13 +210,13 @@ func (c *comparison) hashRows(ctx context.Context, u *unit, from, to *pgx.Conn) 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		meter := meter{c.opts.Reporter, u.object}
-		if a, err = copywire.Out(ctx, from.PgConn(), u.from, meter, copywire.NewRowHash(u.binary)); err != nil {
+		if a, err = c.pair.from.out(ctx, from, u, u.from, meter); err != nil {
 			err = fmt.Errorf("read %s: %w", c.pair.from.endpoint.Name, err)
 		}
 		return err
 	})
 	group.Go(func() (err error) {
-		if b, err = copywire.Out(ctx, to.PgConn(), u.to, nil, copywire.NewRowHash(u.binary)); err != nil {
+		if b, err = c.pair.to.out(ctx, to, u, u.to, nil); err != nil {
 			err = fmt.Errorf("read %s: %w", c.pair.to.endpoint.Name, err)
 		}
 		return err

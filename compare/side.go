@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgberth/pgberth/internal/conninfo"
+	"github.com/pgberth/pgberth/internal/copywire"
 	"github.com/pgberth/pgberth/internal/definitions"
 	"github.com/pgberth/pgberth/internal/session"
 )
@@ -135,14 +136,26 @@ func (s *side) open(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err = conn.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"); err == nil {
-		_, err = conn.Exec(ctx, "SET TRANSACTION SNAPSHOT "+literal(s.snapshot))
-	}
-	if err != nil {
+	if _, err = conn.PgConn().Exec(ctx, s.join()).ReadAll(); err != nil {
 		session.HangUp(ctx, conn)
 		return nil, fmt.Errorf("join the snapshot: %w", err)
 	}
 	return conn, nil
+}
+
+// join is the statements that join the snapshot.
+func (s *side) join() string {
+	return "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET TRANSACTION SNAPSHOT " + literal(s.snapshot)
+}
+
+// out reads the rows of a table in the snapshot.
+func (s *side) out(ctx context.Context, conn *pgx.Conn, u *unit, sql string, sink copywire.Sink) (copywire.Tally, error) {
+	hash := copywire.NewRowHash(u.binary)
+	if s.endpoint.Wire == nil || u.bytes < copywire.WireFrom {
+		return copywire.Out(ctx, conn.PgConn(), sql, sink, hash)
+	}
+	settings := session.Settings(session.Version(s.leader), session.Options{ReadOnly: true, Encoding: s.encoding})
+	return s.endpoint.Wire.Out(ctx, copywire.Copy{Database: s.endpoint.Database(), Setup: settings, Begin: s.join(), SQL: sql}, sink, hash)
 }
 
 func (s *side) database() Database {

@@ -89,9 +89,8 @@ func readable(tables map[string]*table) []*table {
 
 // rowsUnit plans to compare the rows of one table: its own columns that both
 // sides have. Others are differences already.
-func rowsUnit(from, to *table) *unit {
+func rowsUnit(from, to *table, binary bool) *unit {
 	var columns []string
-	binary := true
 	for i, name := range from.names {
 		j := slices.Index(to.names, name)
 		if j < 0 {

@@ -54,12 +54,15 @@ func TestContainerOutOfReach(t *testing.T) {
 			inside(`mv /usr/bin/zstd /usr/bin/zstd.real
 				printf '#!/bin/sh\necho >>/tmp/compressed\nexec zstd.real "$@"\n' >/usr/bin/zstd
 				chmod 755 /usr/bin/zstd; touch /tmp/compressed; chmod 666 /tmp/compressed`)
-			// arrived restores an archive that was just made, and looks at how and what came.
-			arrived := func(again string, args ...string) {
+			wasCompressed := func(command string) {
 				t.Helper()
 				if streams := inside("wc -l </tmp/compressed; : >/tmp/compressed"); streams == "0\n" == (name == "ssh") {
-					t.Errorf("before %q: compressed streams: %s", args, streams)
+					t.Errorf("%s: compressed streams: %s", command, streams)
 				}
+			}
+			// arrived restores an archive, and looks at what came.
+			arrived := func(again string, args ...string) {
+				t.Helper()
 				run(0, append(args, "--to", server.URL(again))...)
 				if diff := cmp.Diff(want, pgtest.Script(server.Dump(t, again))); diff != "" {
 					t.Errorf("%q: (-source +restored):\n%.4000s", args, diff)
@@ -69,17 +72,20 @@ func TestContainerOutOfReach(t *testing.T) {
 			from, again := "docker://"+server.Container+"/"+db, db+"_again"
 			file := filepath.Join(s.dir, "archive")
 			run(0, append([]string{"dump", "--from", from, "--file", file}, way.flags...)...)
+			wasCompressed("dump")
 			arrived(db+"_dumped", "restore", file)
 
 			config := s.write(fmt.Sprintf("jobs:\n  one:\n    from: docker://%s\n    repository: %s\n    databases: [%s]\n    globals: false\n    %s\n",
 				server.Container, s.repo(), db, way.job))
 			run(0, "nightly", "--config", config)
+			wasCompressed("nightly")
 			arrived(again, "restore", db+"/latest", "--repo", s.repo())
 
-			compare := slices.Concat([]string{"compare", "--from", from, "--to", "docker://" + server.Container + "/" + again}, way.flags[:2])
+			compare := slices.Concat([]string{"compare", "--from", from, "--to", server.URL(again)}, way.flags)
 			if same := run(0, compare...); !strings.Contains(same, "same: ") {
 				t.Error(same)
 			}
+			wasCompressed("compare")
 			server.Exec(t, again, "UPDATE players SET display_name = display_name || '?' WHERE id = (SELECT min(id) FROM players)")
 			if differs := run(20, compare...); !strings.Contains(differs, "public.players") {
 				t.Error(differs)

@@ -27,10 +27,11 @@ type compareFlags struct {
 	endpointFlags
 	jobs       streams
 	schemaOnly bool
+	wire       wireFlag
 }
 
 func newCompareCommand(c *cli) *cobra.Command {
-	var f compareFlags
+	f := compareFlags{wire: newWireFlag()}
 	cmd := &cobra.Command{
 		Use:   "compare [--from ENDPOINT] [--to ENDPOINT]",
 		Short: "Say whether two databases hold the same, and where they differ",
@@ -45,6 +46,7 @@ func newCompareCommand(c *cli) *cobra.Command {
 	f.add(flags)
 	c.docker.add(flags)
 	flags.VarP(&f.jobs, "jobs", "j", "tables read at once (default by the machine)")
+	flags.Var(&f.wire, "wire-compress", wireUsage)
 	flags.BoolVar(&f.schemaOnly, "schema-only", false, "leave out rows, values of sequences and large objects")
 	return cmd
 }
@@ -52,7 +54,7 @@ func newCompareCommand(c *cli) *cobra.Command {
 func runCompare(ctx context.Context, cmd *cobra.Command, c *cli, f compareFlags) error {
 	var report *compare.Report
 	err := c.withReporter(func(reporter progress.Reporter) (err error) {
-		r := &resolver{cmd: cmd, c: c, project: f.project, reporter: reporter}
+		r := &resolver{cmd: cmd, c: c, project: f.project, reporter: reporter, wire: &f.wire.Compression}
 		defer func() { err = r.finish(ctx, err) }()
 		from, to, err := r.both(ctx, f.endpointFlags)
 		if err != nil {
