@@ -177,6 +177,11 @@ func TestReachUnusualNetworks(t *testing.T) {
 		for _, via := range everyWay {
 			mustAnswer(t, resolve(t, only(e, via), Selector{Name: pg.Container}), "postgres")
 		}
+		s := resolve(t, only(e, ViaExec), Selector{Name: pg.Container})
+		for _, direction := range directions {
+			killWhileCopying(t, e, s, pg, direction, 0)
+		}
+		neverRestarted(t, pg)
 	})
 	t.Run("published on another address", func(t *testing.T) {
 		pg := pgtest.Container(t, 17, pgtest.NoWait(), pgtest.DockerArgs("--publish", "127.0.0.3::5432"))
