@@ -1,15 +1,16 @@
 package restore
 
 import (
-	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/pgberth/pgberth/archive"
 	"github.com/pgberth/pgberth/progress"
@@ -68,7 +69,7 @@ func (r *run) fillLargeObjects(ctx context.Context) error {
 	defer w.end(ctx) // one more than the others need
 	const object = "large objects"
 	r.Reporter.Report(progress.UnitStart{Phase: progress.Rows, Object: object})
-	b := lobWriter{worker: w, ctx: ctx, piece: make([]byte, lobPiece), batch: &pgx.Batch{}}
+	b := lobWriter{worker: w, ctx: ctx, piece: make([]byte, lobPiece), batch: &pgconn.Batch{}}
 	filled := 0
 	err = r.Source.LargeObjects(ctx, func(e *archive.Entry, oid uint32, data io.Reader) error {
 		filled++
@@ -92,8 +93,9 @@ type lobWriter struct {
 	*worker
 	ctx   context.Context // of the one call of fillLargeObjects it lives in
 	piece []byte          // to read into
-	batch *pgx.Batch
-	held  int
+	batch *pgconn.Batch
+	calls int // in the batch
+	held  int // bytes in it
 	bytes int64
 }
 
@@ -101,16 +103,15 @@ func (b *lobWriter) write(oid uint32, data io.Reader) error {
 	for offset := int64(0); ; {
 		n, err := io.ReadFull(data, b.piece)
 		if n > 0 { // most large objects are small: the batch holds what is there, not a whole piece
-			b.batch.Queue("SELECT pg_catalog.lo_put($1, $2, $3)", oid, offset, bytes.Clone(b.piece[:n]))
+			b.put(oid, offset, b.piece[:n])
 			offset += int64(n)
-			b.held += n
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			b.bytes += offset
 			if offset == 0 {
 				return nil // empty, and created so
 			}
-			if b.held+b.batch.Len()*1024 >= lobBatch {
+			if b.held+b.calls*1024 >= lobBatch {
 				return b.flush()
 			}
 			return nil
@@ -126,13 +127,22 @@ func (b *lobWriter) write(oid uint32, data io.Reader) error {
 	}
 }
 
+// put adds a call to the batch, which copies the data, with parameters in binary: as text data are twice as long.
+func (b *lobWriter) put(oid uint32, offset int64, data []byte) {
+	b.batch.ExecParams("SELECT pg_catalog.lo_put($1, $2, $3)", [][]byte{
+		binary.BigEndian.AppendUint32(nil, oid), binary.BigEndian.AppendUint64(nil, uint64(offset)), data,
+	}, []uint32{pgtype.OIDOID, pgtype.Int8OID, pgtype.ByteaOID}, []int16{1, 1, 1}, nil)
+	b.calls++
+	b.held += len(data)
+}
+
 func (b *lobWriter) flush() error {
-	if b.batch.Len() == 0 {
+	if b.calls == 0 {
 		return nil
 	}
-	err := b.conn.SendBatch(b.ctx, b.batch).Close()
+	_, err := b.conn.PgConn().ExecBatch(b.ctx, b.batch).ReadAll()
 	b.Reporter.Report(progress.UnitBytes{Phase: progress.Rows, Object: "large objects", N: int64(b.held)})
-	b.batch, b.held = &pgx.Batch{}, 0
+	b.batch, b.calls, b.held = &pgconn.Batch{}, 0, 0
 	if err != nil {
 		return fmt.Errorf("write large objects: %w", describe(err))
 	}

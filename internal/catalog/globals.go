@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 // Globals is what a server has besides its databases.
@@ -73,7 +75,7 @@ SELECT t.spcname::text, pg_catalog.pg_get_userbyid(t.spcowner)::text, pg_catalog
       CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END,
       CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END))
     FROM pg_catalog.aclexplode(t.spcacl) a WHERE a.grantee <> t.spcowner), '{}')
-FROM pg_catalog.pg_tablespace t WHERE t.spcname !~ '^pg_' ORDER BY 1`)
+FROM pg_catalog.pg_tablespace t WHERE t.spcname !~ '^pg_' ORDER BY 1`, session.Arrays)
 	if err != nil {
 		return nil, fmt.Errorf("read the tablespaces: %w", err)
 	}

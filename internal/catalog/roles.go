@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 // Role is a role with what is needed to make it on another server.
@@ -170,7 +172,7 @@ func roleAttributes(ctx context.Context, conn *pgx.Conn) (map[string]*Role, erro
 SELECT rolname::text, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls,
   rolconnlimit, COALESCE(rolvaliduntil::text, ''), COALESCE(pg_catalog.shobj_description(oid, 'pg_authid'), ''),
   COALESCE((SELECT setconfig FROM pg_catalog.pg_db_role_setting s WHERE s.setrole = r.oid AND s.setdatabase = 0), '{}')
-FROM pg_catalog.pg_roles r`)
+FROM pg_catalog.pg_roles r`, session.Arrays)
 	if err != nil {
 		return nil, fmt.Errorf("read the roles: %w", err)
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 // Table is a relation with rows of its own: an ordinary table, a partition
@@ -172,7 +174,7 @@ func Tables(ctx context.Context, conn *pgx.Conn) ([]*Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := conn.Query(ctx, tablesQuery)
+	rows, err := conn.Query(ctx, tablesQuery, session.Arrays)
 	if err != nil {
 		return nil, fmt.Errorf("read the tables: %w", err)
 	}

@@ -23,6 +23,10 @@ import (
 // ApplicationName is what pg_stat_activity shows for every session of pgberth.
 const ApplicationName = "pgberth"
 
+// Arrays is the first argument of a query that answers arrays of text: they come in binary, which takes a second round
+// trip. As text, arrays can be taken apart in UTF-8 only.
+const Arrays = pgx.QueryExecModeCacheDescribe
+
 // Options say how a session differs from the default one.
 type Options struct {
 	// Encoding is the client_encoding: the encoding of the source database
@@ -43,7 +47,8 @@ func Open(ctx context.Context, cfg *pgx.ConnConfig, opts Options) (*pgx.Conn, er
 		c.ConnectTimeout = 15 * time.Second
 	}
 	c.RuntimeParams["application_name"] = ApplicationName
-	c.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	// One round trip for each query. Parameters and results travel as text, whose form the settings make known.
+	c.DefaultQueryExecMode = pgx.QueryExecModeExec
 	c.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: 2 * time.Second}
 	}
