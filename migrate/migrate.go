@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/pgberth/pgberth/archive"
@@ -27,18 +28,7 @@ func Run(ctx context.Context, opts Options) (_ *Result, err error) {
 		return nil, err
 	}
 	defer m.close(ctx)
-	if err := m.target.Lock(ctx); err != nil {
-		return nil, err
-	}
-	if !opts.InPlace {
-		if err := m.target.DropLeftovers(ctx); err != nil {
-			return nil, err
-		}
-		if err := m.target.RecoverSettings(ctx, m.Restart); err != nil {
-			return nil, err
-		}
-	}
-	if err := m.preflight(ctx); err != nil {
+	if err := m.preflight(ctx, m.lockTarget); err != nil {
 		return nil, err
 	}
 	if err := m.findings.Err(); err != nil {
@@ -69,7 +59,7 @@ func DryRun(ctx context.Context, opts Options) (_ *Plan, err error) {
 		return nil, err
 	}
 	defer m.close(ctx)
-	if err := m.preflight(ctx); err != nil {
+	if err := m.preflight(ctx, func(context.Context) error { return nil }); err != nil {
 		return nil, err
 	}
 	return m.describe(), m.findings.Err()
@@ -84,8 +74,9 @@ type migration struct {
 	live     *dump.Live
 	client   pgtools.Client // that wrote live
 	roles    roles
-	existing *restore.Existing
+	survey   *restore.Survey
 	findings preflight.Findings
+	stop     context.CancelFunc // ends what reads the source's schema
 }
 
 func open(ctx context.Context, opts Options) (_ *migration, err error) {
@@ -101,13 +92,25 @@ func open(ctx context.Context, opts Options) (_ *migration, err error) {
 			opts.Jobs = max(opts.Jobs, copywire.WireJobs)
 		}
 	}
-	m := &migration{Options: opts}
+	m := &migration{Options: opts, stop: func() {}}
 	opts.Reporter.Report(progress.PhaseStart{Phase: progress.Preflight})
+	sourceCtx, stop := context.WithCancel(ctx)
+	defer stop()
+	var sourceErr error
+	var source sync.WaitGroup
+	source.Go(func() { m.snapshot, sourceErr = dump.Open(sourceCtx, opts.From) })
 	if m.target, err = restore.OpenTarget(ctx, opts.To, opts.InPlace, opts.Reporter); err != nil {
-		return nil, err
+		stop()
 	}
-	if m.snapshot, err = dump.Open(ctx, opts.From); err != nil {
+	source.Wait()
+	switch {
+	case err != nil && sourceErr == nil:
+		m.snapshot.Close(ctx)
+	case err == nil && sourceErr != nil:
+		err = sourceErr
 		_ = m.target.Close(ctx)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if opts.CopyFormat == CopyText || opts.To.Wire != nil {
@@ -116,7 +119,19 @@ func open(ctx context.Context, opts Options) (_ *migration, err error) {
 	return m, nil
 }
 
+// lockTarget makes the target this run's own, and puts right what runs that are dead have left there.
+func (m *migration) lockTarget(ctx context.Context) error {
+	if err := m.target.Lock(ctx); err != nil || m.InPlace {
+		return err
+	}
+	if err := m.target.DropLeftovers(ctx); err != nil {
+		return err
+	}
+	return m.target.RecoverSettings(ctx, m.Restart)
+}
+
 func (m *migration) close(ctx context.Context) {
+	m.stop()
 	if m.live != nil {
 		_ = m.live.Close() // its error was seen when its output was used up
 	}
@@ -209,8 +224,8 @@ func (m *migration) describe() *Plan {
 		p.Staging = m.target.Name
 	} else {
 		p.Staging = restore.StagingPattern(m.target.Name)
-		if m.existing != nil {
-			p.Renamed = m.target.Renamed(m.existing)
+		if existing := m.survey.Existing; existing != nil {
+			p.Renamed = m.target.Renamed(existing)
 		}
 	}
 	if m.live == nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -23,31 +24,63 @@ import (
 // snapshot's and pg_dump's.
 const extraSessions = 3
 
-// preflight collects every problem. The error is for what could not be looked at.
-func (m *migration) preflight(ctx context.Context) error {
-	same, err := m.refuseSameDatabase(ctx)
-	if err != nil {
-		return err
+// preflight collects every problem. The target is prepared and looked at while pg_dump reads the source. The error is
+// for what could not be looked at.
+func (m *migration) preflight(ctx context.Context, prepare func(context.Context) error) error {
+	sourceCtx, stop := context.WithCancel(ctx)
+	m.stop = stop // pg_dump lives on, for the large objects
+	version := m.target.Version
+	var target struct {
+		identity       string
+		prepared, seen error
 	}
-	m.checkVersions()
-	if err := m.checkSourceSessions(ctx); err != nil {
-		return err
-	}
-	diskCtx, stop := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	work.Go(func() {
+		if target.prepared = prepare(ctx); target.prepared != nil {
+			stop()
+			return
+		}
+		if target.identity, target.seen = m.identify(ctx, m.target.Admin(), "target"); target.seen == nil {
+			m.survey, target.seen = m.target.Survey(ctx)
+		}
+	})
+	diskCtx, stopDisk := context.WithCancel(ctx)
 	free := sync.OnceValues(func() (int64, error) { return m.FreeDisk(diskCtx) })
 	if m.FreeDisk != nil {
 		go free() // it takes a program's start in the container: while pg_dump is at work
 		defer free()
 	}
-	defer stop()
-	if err := m.readSchema(ctx); err != nil {
-		return err
+	defer stopDisk()
+	identity, err := m.checkSource(sourceCtx, version)
+	work.Wait()
+	for _, err := range []error{target.prepared, err, target.seen} {
+		if err != nil {
+			return err
+		}
 	}
-	m.checkCopyFormat()
-	if same {
-		return nil // what is in the target, and who uses it, says nothing of the one to be named instead
+	if identity != "" && identity == target.identity {
+		// What is in the target, and who uses it, says nothing of the one to be named instead.
+		m.findings.Problems = slices.Insert(m.findings.Problems, 0, Problem{
+			Object: "database " + m.target.Name, Text: "is the source and the target at once", Remedy: "name another database in --to"})
+		return nil
 	}
 	return m.checkTarget(ctx, free)
+}
+
+// checkSource finds what keeps the source from being read, and reads its schema. It returns the server's identity.
+func (m *migration) checkSource(ctx context.Context, targetVersion int) (identity string, err error) {
+	if identity, err = m.identify(ctx, m.snapshot.Leader(), "source"); err != nil {
+		return "", err
+	}
+	m.checkVersions(targetVersion)
+	if err := m.checkSourceSessions(ctx); err != nil {
+		return "", err
+	}
+	if err := m.readSchema(ctx, targetVersion); err != nil {
+		return "", err
+	}
+	m.checkCopyFormat()
+	return identity, nil
 }
 
 // checkCopyFormat finds the tables that cannot go in the format that was asked for.
@@ -69,8 +102,8 @@ func (m *migration) checkCopyFormat() {
 
 // readSchema finds what keeps the source from being read. Without a schema the
 // target is only checked for what does not depend on it.
-func (m *migration) readSchema(ctx context.Context) error {
-	if !m.chooseClients() {
+func (m *migration) readSchema(ctx context.Context, targetVersion int) error {
+	if !m.chooseClients(targetVersion) {
 		m.merge(m.snapshot.CheckAll())
 		return nil
 	}
@@ -98,28 +131,22 @@ func (m *migration) merge(f preflight.Findings) {
 	m.findings.Warnings = append(m.findings.Warnings, f.Warnings...)
 }
 
-// refuseSameDatabase compares what identifies a server wherever it is reached.
-func (m *migration) refuseSameDatabase(ctx context.Context) (same bool, err error) {
+// identify answers what identifies a server wherever it is reached, or "" where the databases have different names.
+func (m *migration) identify(ctx context.Context, conn *pgx.Conn, side string) (identity string, err error) {
 	if m.From.Database() != m.target.Name {
-		return false, nil
+		return "", nil
 	}
 	// A standby, or a server made of a copy of the files, has the identifier too, but was started by itself.
-	const query = `SELECT system_identifier || ' ' || pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) FROM pg_catalog.pg_control_system()`
-	var from, to string
-	if err := m.snapshot.Leader().QueryRow(ctx, query).Scan(&from); err != nil {
-		return false, fmt.Errorf("identify the source's server: %w", err)
+	if err := conn.QueryRow(ctx, `
+SELECT system_identifier || ' ' || pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())
+FROM pg_catalog.pg_control_system()`).Scan(&identity); err != nil {
+		return "", fmt.Errorf("identify the %s's server: %w", side, err)
 	}
-	if err := m.target.Admin().QueryRow(ctx, query).Scan(&to); err != nil {
-		return false, fmt.Errorf("identify the target's server: %w", err)
-	}
-	if from == to {
-		m.findings.Problem("database "+m.target.Name, "is the source and the target at once", "name another database in --to")
-	}
-	return from == to, nil
+	return identity, nil
 }
 
-func (m *migration) checkVersions() {
-	from, to := pgtools.Major(m.snapshot.Version), pgtools.Major(m.target.Version)
+func (m *migration) checkVersions(targetVersion int) {
+	from, to := pgtools.Major(m.snapshot.Version), pgtools.Major(targetVersion)
 	for _, s := range []struct {
 		object string
 		major  int
@@ -135,9 +162,9 @@ func (m *migration) checkVersions() {
 }
 
 // chooseClients reports whether there is a client that can dump the source.
-func (m *migration) chooseClients() bool {
+func (m *migration) chooseClients(targetVersion int) bool {
 	var problem *Problem
-	m.clients, problem = pgtools.Rank(m.Clients, pgtools.Major(m.snapshot.Version), pgtools.Major(m.target.Version))
+	m.clients, problem = pgtools.Rank(m.Clients, pgtools.Major(m.snapshot.Version), pgtools.Major(targetVersion))
 	if problem != nil {
 		m.findings.Problems = append(m.findings.Problems, *problem)
 	}
@@ -212,8 +239,7 @@ func (m *migration) checkTarget(ctx context.Context, freeDisk func() (int64, err
 	if err != nil {
 		return err
 	}
-	var findings preflight.Findings
-	m.existing, findings, err = m.target.Check(ctx, restore.Needs{
+	findings, err := m.target.Check(ctx, m.survey, restore.Needs{
 		TOC: toc, Archive: m.archiveOptions(), NewRoles: m.roles.create, NoRoles: m.NoRoles, Versions: versions,
 		FastLoad: m.FastLoad, Restartable: m.Restart != nil,
 		Sessions: 2*m.Jobs + extraSessions, Replace: m.Replace, Disconnect: m.Disconnect, InPlace: m.InPlace,
@@ -258,10 +284,7 @@ func (m *migration) planRoles(ctx context.Context, toc *archive.TOC) (roles, err
 	if m.NoRoles {
 		return r, nil
 	}
-	have, err := catalog.RoleNames(ctx, m.target.Admin())
-	if err != nil {
-		return r, err
-	}
+	have := maps.Clone(m.survey.Roles)
 	source, err := catalog.Roles(ctx, m.snapshot.Leader(), m.snapshot.Version)
 	if err != nil {
 		return r, err

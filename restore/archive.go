@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/pgberth/pgberth/archive"
-	"github.com/pgberth/pgberth/internal/catalog"
 	"github.com/pgberth/pgberth/internal/conninfo"
 	"github.com/pgberth/pgberth/internal/copywire"
 	"github.com/pgberth/pgberth/internal/human"
@@ -138,14 +137,14 @@ func (opts *ArchiveOptions) check(ctx context.Context, toc *archive.TOC, m *arch
 		FastLoad: opts.FastLoad, Restartable: opts.Restart != nil,
 		Partial: opts.Selection.IsPart(), RolesUnknown: m == nil, NoRoles: opts.NoRoles,
 	}
-	if !opts.NoRoles && m != nil {
-		have, err := catalog.RoleNames(ctx, target.admin)
-		if err != nil {
-			return nil, err
-		}
-		needs.NewRoles = missingRoles(m.Roles, archive.RolesNamed(toc.Entries, opts.Archive), have)
+	survey, err := target.Survey(ctx)
+	if err != nil {
+		return nil, err
 	}
-	_, findings, err := target.Check(ctx, needs)
+	if !opts.NoRoles && m != nil {
+		needs.NewRoles = missingRoles(m.Roles, archive.RolesNamed(toc.Entries, opts.Archive), survey.Roles)
+	}
+	findings, err := target.Check(ctx, survey, needs)
 	if err != nil {
 		return nil, err
 	}

@@ -42,30 +42,83 @@ type Needs struct {
 	Partial bool
 }
 
-// Check finds what would make a restore fail, without touching the target. It
-// returns the database that has the final name already, if there is one.
-func (t *Target) Check(ctx context.Context, needs Needs) (*Existing, preflight.Findings, error) {
-	c := checker{Target: t, needs: needs, plan: newPlan(needs.TOC, needs.Archive)}
-	existing, err := t.Inspect(ctx)
-	if err != nil {
-		return nil, c.findings, err
+// Survey is what Check has to know of a target, whatever the archive.
+type Survey struct {
+	Existing *Existing // the database that has the final name already, if there is one
+	Roles    map[string]bool
+
+	standby     bool
+	connections int               // that are free
+	extensions  map[string]string // that are available, and their versions
+	tablespaces []string
+	mine        []string // roles that this one is a member of
+}
+
+// Survey looks at the target without touching it.
+func (t *Target) Survey(ctx context.Context) (*Survey, error) {
+	s := &Survey{Roles: map[string]bool{}, extensions: map[string]string{}}
+	var err error
+	if s.Existing, err = t.Inspect(ctx); err != nil {
+		return nil, err
 	}
+	var batch pgx.Batch // for a query each, the round trips would take longer than the queries
+	batch.Queue(`
+SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('max_connections')::int
+  - CASE WHEN $1 THEN 0 ELSE pg_catalog.current_setting('superuser_reserved_connections')::int END
+  - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'),
+  ARRAY(SELECT spcname::text FROM pg_catalog.pg_tablespace)`, t.Superuser).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&s.standby, &s.connections, &s.tablespaces)
+	})
+	var name, version string
+	batch.Queue(`SELECT name::text, COALESCE(default_version, '') FROM pg_catalog.pg_available_extensions`).Query(func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&name, &version}, func() error {
+			s.extensions[name] = version
+			return nil
+		})
+		return err
+	})
+	var member bool
+	batch.Queue(`SELECT rolname::text, pg_catalog.pg_has_role(oid, 'MEMBER') FROM pg_catalog.pg_roles`).Query(func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&name, &member}, func() error {
+			s.Roles[name] = true
+			if member {
+				s.mine = append(s.mine, name)
+			}
+			return nil
+		})
+		return err
+	})
+	if err := t.admin.SendBatch(ctx, &batch).Close(); err != nil {
+		return nil, fmt.Errorf("look at the target: %w", err)
+	}
+	return s, nil
+}
+
+// Check finds what would make a restore fail, without touching the target.
+func (t *Target) Check(ctx context.Context, survey *Survey, needs Needs) (preflight.Findings, error) {
+	c := checker{Target: t, survey: survey, needs: needs, plan: newPlan(needs.TOC, needs.Archive)}
 	c.privileges()
 	if c.name() {
-		c.existing(existing)
+		c.existing(survey.Existing)
 	}
-	for _, check := range []func(context.Context) error{
-		c.writable, c.extensions, c.tablespaces, c.roles, c.owners, c.locales, c.connections, c.fastLoad,
-	} {
-		if err := check(ctx); err != nil {
-			return nil, c.findings, fmt.Errorf("check the target: %w", err)
-		}
+	c.writable()
+	c.extensions()
+	c.tablespaces()
+	c.roles()
+	c.owners()
+	if err := c.locales(ctx); err != nil {
+		return c.findings, fmt.Errorf("check the target: %w", err)
 	}
-	return existing, c.findings, nil
+	c.connections()
+	if err := c.fastLoad(ctx); err != nil {
+		return c.findings, fmt.Errorf("check the target: %w", err)
+	}
+	return c.findings, nil
 }
 
 type checker struct {
 	*Target
+	survey   *Survey
 	needs    Needs
 	plan     plan
 	findings preflight.Findings
@@ -82,15 +135,10 @@ func (c *checker) entries() []*archive.Entry {
 	return entries
 }
 
-func (c *checker) writable(ctx context.Context) error {
-	var standby bool
-	if err := c.admin.QueryRow(ctx, "SELECT pg_catalog.pg_is_in_recovery()").Scan(&standby); err != nil {
-		return err
-	}
-	if standby {
+func (c *checker) writable() {
+	if c.survey.standby {
 		c.findings.Problem("target", "is a standby, and takes no changes", "connect to its primary")
 	}
-	return nil
 }
 
 func (c *checker) privileges() {
@@ -172,24 +220,12 @@ func (c *checker) existing(e *Existing) {
 	}
 }
 
-func (c *checker) extensions(ctx context.Context) error {
-	rows, err := c.admin.Query(ctx, `SELECT name::text, COALESCE(default_version, '') FROM pg_catalog.pg_available_extensions`)
-	if err != nil {
-		return err
-	}
-	available := map[string]string{}
-	var name, version string
-	if _, err := pgx.ForEachRow(rows, []any{&name, &version}, func() error {
-		available[name] = version
-		return nil
-	}); err != nil {
-		return err
-	}
+func (c *checker) extensions() {
 	for _, e := range c.entries() {
 		if e.Desc != "EXTENSION" {
 			continue
 		}
-		have, found := available[e.Tag]
+		have, found := c.survey.extensions[e.Tag]
 		switch want := c.needs.Versions[e.Tag]; {
 		case !found:
 			c.findings.Problem("extension "+e.Tag, "is not available on the target",
@@ -198,30 +234,21 @@ func (c *checker) extensions(ctx context.Context) error {
 			c.findings.Warning("extension "+e.Tag, fmt.Sprintf("is version %s at the source and %s on the target", want, have), "")
 		}
 	}
-	return nil
 }
 
-func (c *checker) tablespaces(ctx context.Context) error {
+func (c *checker) tablespaces() {
 	if c.needs.Archive.NoTablespaces {
-		return nil
-	}
-	rows, err := c.admin.Query(ctx, `SELECT spcname::text FROM pg_catalog.pg_tablespace`)
-	if err != nil {
-		return err
-	}
-	have, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return err
+		return
 	}
 	missing := map[string][]string{}
 	for _, e := range c.entries() {
-		if name := e.Tablespace.String; name != "" && !slices.Contains(have, name) {
+		if name := e.Tablespace.String; name != "" && !slices.Contains(c.survey.tablespaces, name) {
 			missing[name] = append(missing[name], e.Name())
 		}
 	}
 	if e := c.plan.find(archive.DescDatabase); e != nil && !c.needs.InPlace {
 		if m := databaseTablespace.FindStringSubmatch(e.Defn.String); m != nil {
-			if name := strings.Trim(m[1], `"`); !slices.Contains(have, name) {
+			if name := strings.Trim(m[1], `"`); !slices.Contains(c.survey.tablespaces, name) {
 				missing[name] = append(missing[name], e.Name())
 			}
 		}
@@ -230,16 +257,12 @@ func (c *checker) tablespaces(ctx context.Context) error {
 		c.findings.Problem("tablespace "+name, "does not exist on the target; it holds "+preflight.Listing(missing[name]),
 			"--no-tablespaces puts everything into the default tablespace")
 	}
-	return nil
 }
 
 var databaseTablespace = regexp.MustCompile(` TABLESPACE = ("[^"]+"|\w+)`)
 
-func (c *checker) roles(ctx context.Context) error {
-	have, err := catalog.RoleNames(ctx, c.admin)
-	if err != nil {
-		return err
-	}
+func (c *checker) roles() {
+	have := maps.Clone(c.survey.Roles)
 	for _, r := range c.needs.NewRoles {
 		have[r.Name] = true
 	}
@@ -249,7 +272,6 @@ func (c *checker) roles(ctx context.Context) error {
 			c.findings.Problem("role "+name, "does not exist on the target; it is named by "+c.namedBy(entries, name), c.remedyForRole(entries, name))
 		}
 	}
-	return nil
 }
 
 // namedBy says what needs a role to exist, and first what no option leaves out.
@@ -325,21 +347,13 @@ func orList(items []string) string {
 }
 
 // owners checks that the role may give objects away.
-func (c *checker) owners(ctx context.Context) error {
+func (c *checker) owners() {
 	if c.Superuser || c.needs.Archive.NoOwner {
-		return nil
-	}
-	rows, err := c.admin.Query(ctx, `SELECT rolname::text FROM pg_catalog.pg_roles WHERE pg_catalog.pg_has_role(oid, 'MEMBER')`)
-	if err != nil {
-		return err
-	}
-	mine, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return err
+		return
 	}
 	others := map[string]bool{}
 	for _, e := range c.entries() {
-		if owner := e.Owner.String; owner != "" && !strings.HasPrefix(owner, "pg_") && !slices.Contains(mine, owner) {
+		if owner := e.Owner.String; owner != "" && !strings.HasPrefix(owner, "pg_") && !slices.Contains(c.survey.mine, owner) {
 			others[owner] = true
 		}
 	}
@@ -347,7 +361,6 @@ func (c *checker) owners(ctx context.Context) error {
 		c.findings.Problem("role "+owner, "owns objects, and "+c.endpoint.Config.User+" is not a member of it on the target",
 			"GRANT it, connect as a superuser, or use --no-owner")
 	}
-	return nil
 }
 
 var (
@@ -378,8 +391,14 @@ func (c *checker) locales(ctx context.Context) error {
 			add("provider = "+options, "collation "+e.Tag)
 		}
 	}
-	for _, options := range slices.Sorted(maps.Keys(probes)) {
-		text, err := c.probeLocale(ctx, options)
+	all := slices.Sorted(maps.Keys(probes))
+	var statements []string
+	for _, options := range all {
+		statements = append(statements, "BEGIN", "CREATE COLLATION pg_temp.pgberth_probe ("+options+")", "ROLLBACK")
+	}
+	results := atOnce(ctx, c.admin.PgConn(), statements)
+	for i, options := range all {
+		text, err := missingLocale(results[3*i+1].Err)
 		if err != nil {
 			return err
 		}
@@ -400,15 +419,8 @@ func (c *checker) localeProvider(createDatabase string) {
 	}
 }
 
-// probeLocale returns why a collation with options cannot be made, "" if it can.
-func (c *checker) probeLocale(ctx context.Context, options string) (string, error) {
-	if _, err := c.admin.Exec(ctx, "BEGIN"); err != nil {
-		return "", err
-	}
-	_, err := c.admin.Exec(ctx, "CREATE COLLATION pg_temp.pgberth_probe ("+options+")", pgx.QueryExecModeSimpleProtocol)
-	if _, rollbackErr := c.admin.Exec(ctx, "ROLLBACK"); rollbackErr != nil {
-		return "", rollbackErr
-	}
+// missingLocale tells an error that says why a locale is not to be had from one that does not. "" is for a locale that is there.
+func missingLocale(err error) (string, error) {
 	var server *pgconn.PgError
 	switch {
 	case err == nil:
@@ -424,17 +436,9 @@ func (c *checker) probeLocale(ctx context.Context, options string) (string, erro
 }
 
 // connections checks that the server has room for the run's sessions.
-func (c *checker) connections(ctx context.Context) error {
-	var free int
-	if err := c.admin.QueryRow(ctx, `
-SELECT pg_catalog.current_setting('max_connections')::int
-  - CASE WHEN $1 THEN 0 ELSE pg_catalog.current_setting('superuser_reserved_connections')::int END
-  - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend')`, c.Superuser).Scan(&free); err != nil {
-		return err
-	}
-	if free < c.needs.Sessions {
+func (c *checker) connections() {
+	if free := c.survey.connections; free < c.needs.Sessions {
 		c.findings.Problem("target", fmt.Sprintf("has %d connections free, the run needs %d", free, c.needs.Sessions),
 			"use fewer --jobs, or raise max_connections")
 	}
-	return nil
 }

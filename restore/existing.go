@@ -24,19 +24,14 @@ type Existing struct {
 func (t *Target) Inspect(ctx context.Context) (*Existing, error) {
 	e := &Existing{}
 	err := t.admin.QueryRow(ctx, `
-SELECT pg_catalog.pg_get_userbyid(datdba), pg_catalog.pg_database_size(oid), NOT ($2 OR pg_catalog.pg_has_role(datdba, 'MEMBER'))
-FROM pg_catalog.pg_database WHERE datname = $1`, t.Name, t.Superuser).Scan(&e.Owner, &e.Bytes, &e.Foreign)
+SELECT pg_catalog.pg_get_userbyid(datdba)::text, pg_catalog.pg_database_size(oid), NOT ($2 OR pg_catalog.pg_has_role(datdba, 'MEMBER')),
+  ARRAY(`+sessionsQuery+`), ARRAY(`+preparedQuery+`)
+FROM pg_catalog.pg_database WHERE datname = $1`, t.Name, t.Superuser).Scan(&e.Owner, &e.Bytes, &e.Foreign, &e.Sessions, &e.Prepared)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look at database %q: %w", t.Name, err)
-	}
-	if e.Sessions, err = t.sessions(ctx); err != nil {
-		return nil, err
-	}
-	if e.Prepared, err = t.prepared(ctx); err != nil {
-		return nil, err
 	}
 	e.Empty, err = t.isEmpty(ctx, t.Name)
 	return e, err
@@ -91,32 +86,28 @@ SELECT NOT EXISTS (SELECT 1 FROM mine LEFT JOIN pg_catalog.pg_namespace n ON n.o
   AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid
     WHERE d.datname = pg_catalog.current_database())`
 
-// sessions lists who is connected to the database that has the final name.
-func (t *Target) sessions(ctx context.Context) ([]string, error) {
-	return t.list(ctx, "the sessions on", `
+// sessionsQuery lists who is connected to the database $1, and preparedQuery its prepared transactions.
+const (
+	sessionsQuery = `
 SELECT pg_catalog.format('pid %s (%s%s%s)', pid, COALESCE(usename, '?'),
   CASE WHEN application_name <> '' THEN ', ' || application_name ELSE '' END,
   COALESCE(', from ' || pg_catalog.host(client_addr), ''))
 FROM pg_catalog.pg_stat_activity
 WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid() AND backend_type = 'client backend'
-ORDER BY pid`)
-}
+ORDER BY pid`
+	preparedQuery = `
+SELECT pg_catalog.format('%L of %s', gid, owner) FROM pg_catalog.pg_prepared_xacts WHERE database = $1 ORDER BY prepared`
+)
 
-// prepared lists the prepared transactions of the database that has the final name.
-func (t *Target) prepared(ctx context.Context) ([]string, error) {
-	return t.list(ctx, "the prepared transactions of", `
-SELECT pg_catalog.format('%L of %s', gid, owner) FROM pg_catalog.pg_prepared_xacts WHERE database = $1 ORDER BY prepared`)
-}
-
-// list runs a query about the database that has the final name, $1.
-func (t *Target) list(ctx context.Context, what, query string) ([]string, error) {
-	rows, err := t.admin.Query(ctx, query, t.Name)
+// sessions lists who is connected to the database that has the final name.
+func (t *Target) sessions(ctx context.Context) ([]string, error) {
+	rows, err := t.admin.Query(ctx, sessionsQuery, t.Name)
 	if err != nil {
-		return nil, fmt.Errorf("list %s %q: %w", what, t.Name, err)
+		return nil, fmt.Errorf("list the sessions on %q: %w", t.Name, err)
 	}
 	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return nil, fmt.Errorf("list %s %q: %w", what, t.Name, err)
+		return nil, fmt.Errorf("list the sessions on %q: %w", t.Name, err)
 	}
 	return list, nil
 }

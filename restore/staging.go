@@ -6,11 +6,13 @@ import (
 	"encoding/binary"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgberth/pgberth/archive"
 	"github.com/pgberth/pgberth/internal/catalog"
@@ -65,15 +67,12 @@ func (t *Target) Lock(ctx context.Context) error {
 // lock takes the run's locks, also for a session that follows another.
 func (t *Target) lock(ctx context.Context) error {
 	var free bool
-	if err := t.admin.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_lock($1, pg_catalog.hashtext($2))",
-		lockName, t.Name).Scan(&free); err != nil {
+	if err := t.admin.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_lock($1, pg_catalog.hashtext($2)), pg_catalog.pg_advisory_lock($3, $4)",
+		lockName, t.Name, lockRun, int32(t.runID)).Scan(&free, nil); err != nil {
 		return fmt.Errorf("lock the name %q: %w", t.Name, err)
 	}
 	if !free {
 		return fmt.Errorf("another pgberth run is filling database %q on the target: %w", t.Name, ErrLocked)
-	}
-	if _, err := t.admin.Exec(ctx, "SELECT pg_catalog.pg_advisory_lock($1, $2)", lockRun, int32(t.runID)); err != nil {
-		return fmt.Errorf("lock the run: %w", err)
 	}
 	return nil
 }
@@ -174,21 +173,15 @@ func (r *run) createStaging(ctx context.Context) error {
 			return fmt.Errorf("create the staging database %q: %w", name, err)
 		}
 	}
-	comment := fmt.Sprintf("%s for %s, run %08x", marker, r.Target.Name, r.Target.runID)
-	if err := r.admin(ctx, "COMMENT ON DATABASE "+catalog.Quote(name)+" IS "+catalog.Literal(comment)); err != nil {
-		return fmt.Errorf("mark the staging database %q: %w", name, err)
-	}
 	early, late, inside, err := r.properties(name)
 	if err != nil {
 		return err
 	}
-	for _, statement := range early {
-		if err := r.admin(ctx, statement); err != nil {
-			return fmt.Errorf("set up the staging database: %s: %w", firstLine(statement), err)
-		}
-	}
-	if err := r.rehearse(ctx, late, r.admin); err != nil {
-		return err
+	comment := fmt.Sprintf("%s for %s, run %08x", marker, r.Target.Name, r.Target.runID)
+	statements := slices.Concat([]string{"COMMENT ON DATABASE " + catalog.Quote(name) + " IS " + catalog.Literal(comment)}, early,
+		[]string{"BEGIN"}, late, []string{"ROLLBACK"}) // the late ones are rehearsed: they would fail at the very end
+	if _, err := r.adminAll(ctx, statements); err != nil {
+		return fmt.Errorf("set up the staging database: %w", err)
 	}
 	if len(inside) == 0 {
 		return nil
@@ -198,12 +191,53 @@ func (r *run) createStaging(ctx context.Context) error {
 		return err
 	}
 	defer w.close(ctx)
-	return r.rehearse(ctx, inside, w.exec)
+	return w.rehearse(ctx, inside)
 }
 
 func (r *run) admin(ctx context.Context, sql string) error {
 	_, err := r.Target.admin.PgConn().Exec(ctx, sql).ReadAll()
 	return err
+}
+
+// adminAll runs statements as admin would one by one, but sends them all before it reads an answer: over a slow line
+// that is one round trip. The error is the first, and names its statement; those after it have been tried too.
+func (r *run) adminAll(ctx context.Context, statements []string) ([]*pgconn.Result, error) {
+	results := atOnce(ctx, r.Target.admin.PgConn(), statements)
+	for i, result := range results {
+		if result.Err != nil {
+			return nil, fmt.Errorf("%s: %w", firstLine(statements[i]), result.Err)
+		}
+	}
+	return results, nil
+}
+
+// atOnce runs statements, each by itself, in one round trip.
+func atOnce(ctx context.Context, conn *pgconn.PgConn, statements []string) []*pgconn.Result {
+	if len(statements) == 0 {
+		return nil
+	}
+	pipeline := conn.StartPipeline(ctx)
+	for _, sql := range statements {
+		pipeline.SendQueryParams(sql, nil, nil, nil, nil)
+		pipeline.SendPipelineSync()
+	}
+	flushed := pipeline.Flush()
+	results := make([]*pgconn.Result, len(statements))
+	for i := range results {
+		results[i] = &pgconn.Result{Err: flushed}
+		if answer, err := pipeline.GetResults(); err != nil {
+			results[i].Err = err
+		} else if rows, ok := answer.(*pgconn.ResultReader); ok {
+			results[i] = rows.Read()
+		}
+		if _, err := pipeline.GetResults(); err != nil && results[i].Err == nil { // the end of the statement's transaction
+			results[i].Err = err
+		}
+	}
+	if err := pipeline.Close(); err != nil && results[len(results)-1].Err == nil {
+		results[len(results)-1].Err = err
+	}
+	return results
 }
 
 // properties returns the statements that make database as the archive has it:
@@ -255,17 +289,17 @@ func isHeldBack(statement, database string) bool {
 var setsRole = regexp.MustCompile(`(?i)^SET "?(role|session_authorization)"? `)
 
 // rehearse finds out early what would fail at the very end.
-func (r *run) rehearse(ctx context.Context, statements []string, exec func(context.Context, string) error) error {
-	if err := exec(ctx, "BEGIN"); err != nil {
+func (w *worker) rehearse(ctx context.Context, statements []string) error {
+	if err := w.exec(ctx, "BEGIN"); err != nil {
 		return err
 	}
 	for _, statement := range statements {
-		if err := exec(ctx, statement); err != nil {
-			_ = exec(ctx, "ROLLBACK")
+		if err := w.exec(ctx, statement); err != nil {
+			_ = w.exec(ctx, "ROLLBACK")
 			return fmt.Errorf("set up the database: %s: %w", firstLine(statement), err)
 		}
 	}
-	return exec(ctx, "ROLLBACK")
+	return w.exec(ctx, "ROLLBACK")
 }
 
 func firstLine(sql string) string {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgberth/pgberth/internal/catalog"
 	"github.com/pgberth/pgberth/internal/preflight"
@@ -28,72 +29,63 @@ func (r *run) swap(ctx context.Context) error {
 	if existing != nil && !existing.Empty && !r.Replace {
 		return fmt.Errorf("database %q on the target is no longer empty; use --replace to keep it under another name", r.Target.Name)
 	}
-	if err := r.takeName(ctx, existing); err != nil {
+	oid, err := r.takeName(ctx, existing)
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
 		_ = r.admin(context.WithoutCancel(ctx), "ROLLBACK")
 		return fmt.Errorf("swap: %w", r.explainInUse(ctx, err))
 	}
-	return r.commitSwap(ctx)
+	return r.commitSwap(ctx, oid)
 }
 
-// takeName opens a transaction and does in it all that the swap is.
-func (r *run) takeName(ctx context.Context, existing *Existing) error {
-	_, statements, _, err := r.properties(r.Target.Name)
+// takeName opens a transaction and does in it all that the swap is, in one round trip. It returns the new
+// database's OID.
+func (r *run) takeName(ctx context.Context, existing *Existing) (oid string, err error) {
+	_, late, _, err := r.properties(r.Target.Name)
 	if err != nil {
-		return err
+		return "", err
 	}
-	if err := r.admin(ctx, "BEGIN; SET LOCAL synchronous_commit = on"); err != nil {
-		return err
-	}
+	statements := []string{"BEGIN", "SET LOCAL synchronous_commit = on"}
+	crowded := []string{r.database} // nobody but tools that look into every database has business there
 	if existing != nil {
-		if err := r.giveWay(ctx, existing); err != nil {
-			return err
+		r.oldEmpty = existing.Empty
+		if r.result.OldDatabase, err = r.Target.oldName(ctx, r.oldEmpty); err != nil {
+			return "", err
+		}
+		statements = append(statements, rename(r.Target.Name, r.result.OldDatabase))
+		if r.oldEmpty { // it is dropped at once, or by the next run
+			statements = append(statements, fmt.Sprintf("COMMENT ON DATABASE %s IS %s", catalog.Quote(r.result.OldDatabase), catalog.Literal(markerEmpty)))
+		}
+		if r.Disconnect {
+			crowded = append(crowded, r.Target.Name)
 		}
 	}
-	// Nobody but tools that look into every database has business here.
-	if err := r.renameDatabase(ctx, r.database, r.Target.Name, true); err != nil {
-		return err
+	statements = append(statements, rename(r.database, r.Target.Name), fmt.Sprintf("COMMENT ON DATABASE %s IS NULL", catalog.Quote(r.Target.Name)))
+	statements = append(statements, late...)
+	statements = append(statements, "SELECT oid FROM pg_catalog.pg_database WHERE datname = "+catalog.Literal(r.Target.Name))
+	results, err := r.emptying(ctx, crowded, statements)
+	if err != nil {
+		return "", err
 	}
-	statements = append([]string{fmt.Sprintf("COMMENT ON DATABASE %s IS NULL", catalog.Quote(r.Target.Name))}, statements...)
-	for _, statement := range statements {
-		if err := r.admin(ctx, statement); err != nil {
-			return fmt.Errorf("%s: %w", firstLine(statement), err)
-		}
-	}
-	return nil
+	return string(results[len(results)-1].Rows[0][0]), nil
 }
 
-// giveWay renames the existing database.
-func (r *run) giveWay(ctx context.Context, existing *Existing) (err error) {
-	r.oldEmpty = existing.Empty
-	if r.result.OldDatabase, err = r.Target.oldName(ctx, r.oldEmpty); err != nil {
-		return err
-	}
-	if err := r.renameDatabase(ctx, r.Target.Name, r.result.OldDatabase, r.Disconnect); err != nil {
-		return err
-	}
-	if !r.oldEmpty {
-		return nil
-	}
-	// It is dropped at once, or by the next run.
-	return r.admin(ctx, fmt.Sprintf("COMMENT ON DATABASE %s IS %s", catalog.Quote(r.result.OldDatabase), catalog.Literal(markerEmpty)))
+func rename(from, to string) string {
+	return fmt.Sprintf("ALTER DATABASE %s RENAME TO %s", catalog.Quote(from), catalog.Quote(to))
 }
 
-// renameDatabase waits, for five seconds, until no session is left in the
-// database, with a lock that keeps new ones out. Meanwhile, if disconnect is
-// set, a second session ends those that are there.
-func (r *run) renameDatabase(ctx context.Context, from, to string, disconnect bool) error {
-	statement := fmt.Sprintf("ALTER DATABASE %s RENAME TO %s", catalog.Quote(from), catalog.Quote(to))
+// emptying runs statements that rename databases. Each waits, for five seconds, until no session is left in its
+// database, with a lock that keeps new ones out. Meanwhile a second session ends those that are in the databases named.
+func (r *run) emptying(ctx context.Context, databases, statements []string) ([]*pgconn.Result, error) {
+	var results []*pgconn.Result
 	renamed := make(chan error, 1)
 	go func() {
-		err := r.admin(ctx, statement)
-		if err != nil {
-			err = fmt.Errorf("%s: %w", statement, err)
-		}
+		var err error
+		results, err = r.adminAll(ctx, statements)
 		renamed <- err
 	}()
-	if !disconnect {
-		return <-renamed
-	}
 	var other *pgx.Conn
 	defer func() {
 		if other != nil {
@@ -105,7 +97,7 @@ func (r *run) renameDatabase(ctx context.Context, from, to string, disconnect bo
 	for {
 		select {
 		case err := <-renamed:
-			return err
+			return results, err
 		case <-tick.C:
 		}
 		var err error
@@ -115,13 +107,13 @@ func (r *run) renameDatabase(ctx context.Context, from, to string, disconnect bo
 		if err == nil {
 			_, err = other.Exec(ctx, `
 SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()`, from)
+WHERE datname = ANY ($1) AND pid <> pg_catalog.pg_backend_pid()`, databases)
 		}
 		if err != nil {
 			if renameErr := <-renamed; renameErr != nil {
-				return errors.Join(fmt.Errorf("end the sessions on %q: %w", from, err), renameErr)
+				return nil, errors.Join(fmt.Errorf("end the sessions on %q: %w", databases, err), renameErr)
 			}
-			return nil
+			return results, nil
 		}
 	}
 }
@@ -140,12 +132,7 @@ func (r *run) explainInUse(ctx context.Context, err error) error {
 
 // commitSwap commits. If the connection breaks while it does, the catalog
 // says which way it went.
-func (r *run) commitSwap(ctx context.Context) error {
-	var oid uint32
-	if err := r.Target.admin.QueryRow(ctx, "SELECT oid FROM pg_catalog.pg_database WHERE datname = $1", r.Target.Name).Scan(&oid); err != nil {
-		_ = r.admin(context.WithoutCancel(ctx), "ROLLBACK")
-		return fmt.Errorf("swap: %w", err)
-	}
+func (r *run) commitSwap(ctx context.Context, oid string) error {
 	// It is too late to turn back.
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer done()
