@@ -22,6 +22,9 @@ const descAnalyze = "ANALYZE"
 // there, but for those of expressions, of which there are statistics too. The rest is left to
 // the phase of that name.
 func (r *run) analyzeEntries(ctx context.Context) ([]*archive.Entry, error) {
+	if r.plan.bytes < freezeFrom {
+		return nil, nil // no table has many
+	}
 	families, err := r.families(ctx)
 	if err != nil {
 		return nil, err

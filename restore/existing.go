@@ -39,7 +39,7 @@ FROM pg_catalog.pg_database WHERE datname = $1`, t.Name, t.Superuser).Scan(&e.Ow
 
 // isEmpty looks into a database. One that lets nobody in is not known to be empty.
 func (t *Target) isEmpty(ctx context.Context, name string) (empty bool, err error) {
-	conn, err := t.session(ctx, name, "UTF8")
+	conn, err := t.session(ctx, name, "UTF8", "")
 	if session.HasCode(err, "55000") {
 		return false, nil
 	}

@@ -132,7 +132,7 @@ func (r *run) flushRows(ctx context.Context) error {
 	if r.relaxed == nil || !r.relaxed.record.Relaxed() {
 		return nil
 	}
-	conn, err := r.Target.session(ctx, r.Target.admin.Config().Database, "UTF8")
+	conn, err := r.Target.session(ctx, r.Target.admin.Config().Database, "UTF8", "")
 	if err != nil {
 		return fmt.Errorf("connect to the target to flush its files: %w", err)
 	}

@@ -69,33 +69,33 @@ func (r *run) load(ctx context.Context) error {
 
 // work restores entries until none is left.
 func (r *run) work(ctx context.Context, q *queue) error {
-	w, err := r.newWorker(ctx)
-	if err != nil {
-		return err
-	}
-	defer w.close(ctx)
 	for {
 		entries, helpers, err := q.next(ctx, r.isSmall)
 		if len(entries) == 0 || err != nil {
 			return err
 		}
-		if err := w.restore(ctx, entries, helpers); err != nil {
+		if err := r.restore(ctx, entries, helpers); err != nil {
 			return err
 		}
 		q.done(entries)
 	}
 }
 
-// restore does one entry, or several small ones.
-func (w *worker) restore(ctx context.Context, entries []*archive.Entry, helpers int) error {
-	if len(entries) > 1 {
-		return w.batch(ctx, entries)
-	}
+// restore does one entry, or several small ones, in a session that it has for as long. Rows may need none.
+func (r *run) restore(ctx context.Context, entries []*archive.Entry, helpers int) error {
 	e := entries[0]
-	switch e.Desc {
-	case archive.DescTableData:
-		return w.data(ctx, e)
-	case descAnalyze:
+	if e.Desc == archive.DescTableData {
+		return r.data(ctx, e)
+	}
+	w, err := r.newWorker(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.close(ctx)
+	switch {
+	case len(entries) > 1:
+		return w.batch(ctx, entries)
+	case e.Desc == descAnalyze:
 		return w.analyzeNow(ctx, e)
 	}
 	if err := w.prepare(ctx, e, helpers); err != nil {
@@ -148,14 +148,19 @@ func (w *worker) batch(ctx context.Context, entries []*archive.Entry) error {
 }
 
 // data brings in the rows of a TABLE DATA entry.
-func (w *worker) data(ctx context.Context, e *archive.Entry) error {
-	if len(e.Deps) > 0 && w.isRefused(e.Deps[0]) {
-		return w.tolerate(e, errNoTable)
+func (r *run) data(ctx context.Context, e *archive.Entry) error {
+	if len(e.Deps) > 0 && r.isRefused(e.Deps[0]) {
+		return r.tolerate(e, errNoTable)
 	}
-	if !e.CopyStmt.Valid {
-		return w.tolerate(e, w.copyInserts(ctx, e))
+	if e.CopyStmt.Valid {
+		return r.tolerate(e, r.copyTable(ctx, e))
 	}
-	return w.tolerate(e, w.copyTable(ctx, e))
+	w, err := r.newWorker(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.close(ctx)
+	return r.tolerate(e, w.copyInserts(ctx, e))
 }
 
 // deadlockAttempts is how often an entry is tried that the server gives up for the sake of another session. Nothing

@@ -71,11 +71,6 @@ func (s *pipeSource) LargeObjects(_ context.Context, fn func(e *archive.Entry, o
 // loadInOrder brings in the data of a source that cannot be asked for it in
 // another order.
 func (r *run) loadInOrder(ctx context.Context, source inOrder) error {
-	w, err := r.newWorker(ctx)
-	if err != nil {
-		return err
-	}
-	defer w.close(ctx)
 	planned := map[int]bool{}
 	for _, e := range r.plan.parallel {
 		planned[e.ID] = e.Desc == archive.DescTableData
@@ -90,7 +85,7 @@ func (r *run) loadInOrder(ctx context.Context, source inOrder) error {
 		case e.Desc == archive.DescBlobs && r.plan.blobs:
 			err = r.fillLargeObjects(ctx)
 		case planned[e.ID]:
-			err = w.data(ctx, e)
+			err = r.data(ctx, e)
 		}
 		if err != nil {
 			return err

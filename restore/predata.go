@@ -16,33 +16,32 @@ import (
 // entries have set in it.
 type worker struct {
 	*run
-	conn     *pgx.Conn
-	sql      *archive.Session
-	preamble string // the statements that set up the session, after its settings
-	helpers  int    // parallel processes an index build may have
-	memory   int64  // bytes that it may take
+	conn    *pgx.Conn
+	sql     *archive.Session
+	helpers int   // parallel processes an index build may have
+	memory  int64 // bytes that it may take
 }
 
-// newWorker answers a session that an earlier step has left, or a new one: over docker exec
-// and a slow line each takes ten round trips to make.
+// newWorker answers a session that nobody uses, or a new one: over docker exec and a slow line
+// each takes ten round trips to make.
 func (r *run) newWorker(ctx context.Context) (*worker, error) {
 	if w := r.idle.take(); w != nil {
 		return w, nil
 	}
-	conn, err := r.Target.session(ctx, r.database, r.toc.Encoding())
+	sql := archive.NewSession(r.toc, r.Archive)
+	conn, err := r.Target.session(ctx, r.database, r.toc.Encoding(), r.setup(sql))
 	if err != nil {
 		return nil, fmt.Errorf("connect to database %q on the target: %w", r.database, err)
 	}
-	w := &worker{run: r, conn: conn, memory: r.maintenance(), sql: archive.NewSession(r.toc, r.Archive)}
-	w.preamble = strings.Join(append(w.sql.Preamble(r.Target.Version/10000), r.tuning()...), "\n")
-	if err := w.exec(ctx, w.preamble); err != nil {
-		w.close(ctx)
-		return nil, fmt.Errorf("set up a session in %q: %w", r.database, err)
-	}
-	return w, nil
+	return &worker{run: r, conn: conn, memory: r.maintenance(), sql: sql}, nil
 }
 
-// close leaves the session to the next step if nothing is under way in it.
+// setup is what a session in the database being filled begins with, after its settings.
+func (r *run) setup(sql *archive.Session) string {
+	return strings.Join(append(sql.Preamble(r.Target.Version/10000), r.tuning()...), "\n")
+}
+
+// close leaves the session to whoever needs one next if nothing is under way in it.
 func (w *worker) close(ctx context.Context) {
 	if ctx.Err() == nil && !w.conn.IsClosed() && w.conn.PgConn().TxStatus() == 'I' {
 		w.idle.put(w)
@@ -53,7 +52,7 @@ func (w *worker) close(ctx context.Context) {
 
 func (w *worker) end(ctx context.Context) { _ = w.conn.Close(context.WithoutCancel(ctx)) }
 
-// idlers are sessions in the database being filled that no step uses at the moment.
+// idlers are sessions in the database being filled that nobody uses at the moment.
 type idlers struct {
 	mu   sync.Mutex
 	list []*worker
@@ -139,11 +138,9 @@ func (r *run) preData(ctx context.Context) error {
 // a round trip for each takes longer than most of them. If that fails they are done again
 // one by one, which tells the one that is to blame.
 func (w *worker) preDataTransaction(ctx context.Context, entries []*archive.Entry) error {
-	if err := w.exec(ctx, "BEGIN"); err != nil {
-		return fmt.Errorf("begin the pre-data objects: %w", err)
-	}
+	begin := "BEGIN"
 	if !w.Tolerant {
-		done, err := w.inMessages(ctx, entries)
+		done, err := w.inMessages(ctx, entries, "BEGIN;")
 		if err == nil {
 			w.count(done...)
 			return nil
@@ -155,9 +152,12 @@ func (w *worker) preDataTransaction(ctx context.Context, entries []*archive.Entr
 			return &RehearsalError{err}
 		}
 		w.sql.Reset() // also what earlier messages of the transaction have set is gone
-		if err := w.exec(ctx, "ROLLBACK; BEGIN"); err != nil {
-			return fmt.Errorf("begin the pre-data objects again: %w", err)
+		if began := w.conn.PgConn().TxStatus() != 'I'; began {
+			begin = "ROLLBACK; BEGIN"
 		}
+	}
+	if err := w.exec(ctx, begin); err != nil {
+		return fmt.Errorf("begin the pre-data objects: %w", err)
 	}
 	for _, e := range entries {
 		if err := w.preDataEntry(ctx, e); err != nil {
@@ -177,11 +177,12 @@ const (
 )
 
 // inMessages runs the SQL of entries, many in a message, and returns those that have
-// any. Where it is not in a transaction, each message is one. After an error, some may
-// have been run.
-func (w *worker) inMessages(ctx context.Context, entries []*archive.Entry) (done []*archive.Entry, err error) {
+// any. Where it is not in a transaction, which first may begin, each message is one. After an
+// error, some may have been run.
+func (w *worker) inMessages(ctx context.Context, entries []*archive.Entry, first ...string) (done []*archive.Entry, err error) {
 	for len(entries) > 0 {
-		m := message{worker: w}
+		m := message{worker: w, sql: first}
+		first = nil
 		for len(entries) > 0 && m.entries < messageEntries && m.size < messageBytes {
 			if err := m.add(entries[0]); err != nil {
 				return nil, err

@@ -25,7 +25,7 @@ const freezeFrom = 1 << 20
 
 // copyTable brings in the rows of a TABLE DATA entry and checks their number.
 // A table that is a large part of all the rows comes in several streams.
-func (w *worker) copyTable(ctx context.Context, e *archive.Entry) (err error) {
+func (r *run) copyTable(ctx context.Context, e *archive.Entry) (err error) {
 	name := e.Namespace.String + "." + e.Tag
 	defer func() {
 		if err != nil && ctx.Err() == nil {
@@ -33,33 +33,25 @@ func (w *worker) copyTable(ctx context.Context, e *archive.Entry) (err error) {
 		}
 	}()
 	start := time.Now()
-	w.Reporter.Report(progress.UnitStart{Phase: progress.Rows, Object: name, Bytes: w.Source.Size(e)})
-	streams, err := w.Source.Streams(ctx, e, w.share(e))
+	r.Reporter.Report(progress.UnitStart{Phase: progress.Rows, Object: name, Bytes: r.Source.Size(e)})
+	streams, err := r.Source.Streams(ctx, e, r.share(e))
 	if err != nil {
 		return err
 	}
-	load := tableLoad{name: name, entry: e, freeze: len(streams) == 1 && w.Source.Size(e) >= freezeFrom && w.ownTable(e)}
+	load := tableLoad{name: name, entry: e, freeze: len(streams) == 1 && r.Source.Size(e) >= freezeFrom && r.ownTable(e)}
 	g, groupCtx := errgroup.WithContext(ctx)
-	for _, stream := range streams[1:] {
-		g.Go(func() error {
-			helper, err := w.newWorker(groupCtx)
-			if err != nil {
-				return err
-			}
-			defer helper.close(groupCtx)
-			return helper.copyStream(groupCtx, &load, stream)
-		})
+	for _, stream := range streams {
+		g.Go(func() error { return r.copyStream(groupCtx, &load, stream) })
 	}
-	g.Go(func() error { return w.copyStream(groupCtx, &load, streams[0]) })
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if err := w.compare(e, load.total); err != nil {
+	if err := r.compare(e, load.total); err != nil {
 		return err
 	}
-	w.count(e)
-	w.tables.add(e, TableResult{Name: name, Rows: load.total.Rows, Bytes: load.total.Bytes, Hash: load.total.Hash})
-	w.Reporter.Report(progress.UnitEnd{Phase: progress.Rows, Object: name,
+	r.count(e)
+	r.tables.add(e, TableResult{Name: name, Rows: load.total.Rows, Bytes: load.total.Bytes, Hash: load.total.Hash})
+	r.Reporter.Report(progress.UnitEnd{Phase: progress.Rows, Object: name,
 		Rows: load.total.Rows, Bytes: load.total.Bytes, Elapsed: time.Since(start)})
 	return nil
 }
@@ -97,18 +89,51 @@ type tableLoad struct {
 	total copywire.Tally
 }
 
-// copyStream brings in one stream of a table's rows.
-func (w *worker) copyStream(ctx context.Context, load *tableLoad, stream Stream) error {
-	e := load.entry
-	in, err := w.openRows(ctx, load)
+// copyStream brings in one stream of a table's rows: in a session, or on the target's wire, which has sessions of
+// its own.
+func (r *run) copyStream(ctx context.Context, load *tableLoad, stream Stream) error {
+	e, binary := load.entry, r.Source.Binary(load.entry)
+	sql, truncate := copyIn(e, binary, load.freeze), ""
+	if load.freeze {
+		truncate = "TRUNCATE TABLE ONLY " + quoteTable(e)
+	}
+	if wire := r.wire(e); wire != nil {
+		in, err := wire.OpenIn(ctx, copywire.Copy{
+			Database: r.database, Begin: truncate, SQL: sql, Binary: binary,
+			Setup: session.Settings(r.Target.Version, session.Options{Encoding: r.toc.Encoding(), Setup: r.setup(archive.NewSession(r.toc, r.Archive))}),
+		})
+		if err != nil {
+			return err
+		}
+		return r.send(ctx, load, stream, in)
+	}
+	w, err := r.newWorker(ctx)
 	if err != nil {
 		return err
 	}
-	var hash *copywire.RowHash
-	if _, _, known := w.Source.Expected(e); known || w.VerifyData {
-		hash = copywire.NewRowHash(w.Source.Binary(e))
+	defer w.close(ctx)
+	if load.freeze {
+		if err := w.exec(ctx, "BEGIN; "+truncate); err != nil {
+			return err
+		}
 	}
-	meter := &meter{run: w.run, in: in, object: load.name}
+	in, err := copywire.OpenIn(ctx, w.conn.PgConn(), sql)
+	if err != nil {
+		return err
+	}
+	if err := r.send(ctx, load, stream, in); err != nil || !load.freeze {
+		return err
+	}
+	return w.exec(ctx, "COMMIT")
+}
+
+// send copies a stream's rows into a COPY that has begun, and ends it.
+func (r *run) send(ctx context.Context, load *tableLoad, stream Stream, in copywire.Rows) error {
+	var hash *copywire.RowHash
+	if _, _, known := r.Source.Expected(load.entry); known || r.VerifyData {
+		hash = copywire.NewRowHash(r.Source.Binary(load.entry))
+	}
+	meter := &meter{run: r, in: in, object: load.name}
 	sent, err := stream(ctx, meter, hash)
 	if err != nil {
 		return in.Abort(err)
@@ -116,7 +141,7 @@ func (w *worker) copyStream(ctx context.Context, load *tableLoad, stream Stream)
 	stored, err := in.Finish()
 	meter.flush()
 	for _, text := range in.Warnings() {
-		w.Reporter.Report(progress.Warning{Object: "table " + load.name, Text: text})
+		r.Reporter.Report(progress.Warning{Object: "table " + load.name, Text: text})
 	}
 	if err != nil {
 		return err
@@ -124,43 +149,12 @@ func (w *worker) copyStream(ctx context.Context, load *tableLoad, stream Stream)
 	if stored != sent.Rows {
 		return fmt.Errorf("%d rows were sent, the target stored %d", sent.Rows, stored)
 	}
-	if load.freeze && w.wire(e) == nil {
-		if err := w.exec(ctx, "COMMIT"); err != nil {
-			return err
-		}
-	}
 	load.mu.Lock()
 	defer load.mu.Unlock()
 	load.total.Rows += stored
 	load.total.Bytes += sent.Bytes
 	load.total.Hash += sent.Hash
 	return nil
-}
-
-// openRows begins a COPY into the entry's table: on the worker's session, or on
-// the target's wire, which has sessions of its own.
-func (w *worker) openRows(ctx context.Context, load *tableLoad) (copywire.Rows, error) {
-	e, binary := load.entry, w.Source.Binary(load.entry)
-	sql, truncate := copyIn(e, binary, load.freeze), ""
-	if load.freeze {
-		truncate = "TRUNCATE TABLE ONLY " + quoteTable(e)
-	}
-	if wire := w.wire(e); wire != nil {
-		settings := session.Settings(w.Target.Version, session.Options{Encoding: w.toc.Encoding()})
-		return wire.OpenIn(ctx, copywire.Copy{
-			Database: w.database, Setup: settings + ";\n" + w.preamble, Begin: truncate, SQL: sql, Binary: binary,
-		})
-	}
-	if load.freeze {
-		if err := w.exec(ctx, "BEGIN; "+truncate); err != nil {
-			return nil, err
-		}
-	}
-	in, err := copywire.OpenIn(ctx, w.conn.PgConn(), sql)
-	if err != nil {
-		return nil, err
-	}
-	return in, nil
 }
 
 // wire is what carries the rows of an entry, or nil for a session.
@@ -306,17 +300,17 @@ func (t *tallies) bytesIf(wanted bool) (sum int64) {
 }
 
 // count notes entries as restored.
-func (w *worker) count(entries ...*archive.Entry) {
-	w.tables.mu.Lock()
-	defer w.tables.mu.Unlock()
-	if w.tables.created == nil {
-		w.tables.created = map[int]bool{}
+func (r *run) count(entries ...*archive.Entry) {
+	r.tables.mu.Lock()
+	defer r.tables.mu.Unlock()
+	if r.tables.created == nil {
+		r.tables.created = map[int]bool{}
 	}
 	for _, e := range entries {
-		if w.toc.ByID(e.ID) == nil {
+		if r.toc.ByID(e.ID) == nil {
 			continue // a part of another's work
 		}
-		w.result.Objects[e.Desc]++
-		w.tables.created[e.ID] = true
+		r.result.Objects[e.Desc]++
+		r.tables.created[e.ID] = true
 	}
 }

@@ -102,7 +102,7 @@ func (r *run) emptying(ctx context.Context, databases, statements []string) ([]*
 		}
 		var err error
 		if other == nil {
-			other, err = r.Target.session(ctx, r.Target.admin.Config().Database, "UTF8")
+			other, err = r.Target.session(ctx, r.Target.admin.Config().Database, "UTF8", "")
 		}
 		if err == nil {
 			_, err = other.Exec(ctx, `

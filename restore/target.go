@@ -65,7 +65,7 @@ func OpenTarget(ctx context.Context, endpoint *conninfo.Endpoint, inPlace bool, 
 }
 
 func (t *Target) connect(ctx context.Context, database string) error {
-	admin, err := t.session(ctx, database, "UTF8")
+	admin, err := t.session(ctx, database, "UTF8", "")
 	if err != nil {
 		return err // a session that was lost stays, for Close
 	}
@@ -79,9 +79,9 @@ FROM pg_catalog.pg_roles WHERE rolname = current_user`).Scan(&t.Superuser, &t.Cr
 
 // session opens a session in a database of the server. Warnings of the server
 // reach the user.
-func (t *Target) session(ctx context.Context, database, encoding string) (*pgx.Conn, error) {
+func (t *Target) session(ctx context.Context, database, encoding, setup string) (*pgx.Conn, error) {
 	return session.Open(ctx, t.endpoint.WithDatabase(database).Config, session.Options{
-		Encoding: encoding,
+		Encoding: encoding, Setup: setup,
 		OnNotice: func(severity, text string) {
 			t.reporter.Report(progress.Warning{Object: "target", Text: strings.ToLower(severity) + ": " + text})
 		},
@@ -141,7 +141,7 @@ func (t *Target) dropStaging(ctx context.Context, name string) error {
 }
 
 func (t *Target) dropSubscriptions(ctx context.Context, database string) error {
-	conn, err := t.session(ctx, database, "UTF8")
+	conn, err := t.session(ctx, database, "UTF8", "")
 	if err != nil {
 		return err
 	}

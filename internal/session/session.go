@@ -33,6 +33,8 @@ type Options struct {
 	// on both sides, so that its text is relayed unconverted. Empty means
 	// the encoding of the database connected to.
 	Encoding string
+	// Setup is further SQL for the message that makes the settings.
+	Setup string
 	// ReadOnly makes every transaction of the session READ ONLY.
 	ReadOnly bool
 	// OnNotice is called with every warning and notice of the server, from
@@ -162,7 +164,7 @@ func Settings(version int, opts Options) string {
 	if opts.Encoding != "" {
 		encoding = "'" + strings.ReplaceAll(opts.Encoding, "'", "''") + "'"
 	}
-	return "SET " + strings.Join(set, "; SET ") + "; SELECT pg_catalog.set_config('client_encoding', " + encoding + ", false)"
+	return "SET " + strings.Join(set, "; SET ") + "; SELECT pg_catalog.set_config('client_encoding', " + encoding + ", false);\n" + opts.Setup
 }
 
 // ConnectError strips a pgx connection error to its reason. The structs that
