@@ -11,11 +11,11 @@ import (
 	"github.com/pgberth/pgberth/migrate"
 )
 
-// turns counts how often sessions with a server wait for it: over a slow line that is the time they take.
+// turns counts how often each session with a server waits for it: over a slow line that is what the time goes into.
 type turns struct {
 	mu       sync.Mutex
-	sessions []*turnConn
-	copies   bool // a COPY has begun
+	sessions []*turnConn // in the order they were opened
+	copying  bool        // a COPY has begun
 }
 
 // dial is a DialFunc.
@@ -26,7 +26,7 @@ func (n *turns) dial(ctx context.Context, network, address string) (net.Conn, er
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	c := &turnConn{Conn: conn, turns: n}
+	c := &turnConn{Conn: conn, turns: n, answered: true}
 	n.sessions = append(n.sessions, c)
 	return c, nil
 }
@@ -36,21 +36,20 @@ type turnConn struct {
 	net.Conn
 	turns       *turns
 	answered    bool
-	before, all int // turns before the first COPY, and those of the whole run
-	log         []string
+	copies      bool // rows went in
+	before, all int  // turns before the first COPY, and those of the whole run
 }
 
 func (c *turnConn) Write(b []byte) (int, error) {
 	c.turns.mu.Lock()
 	if bytes.Contains(b, []byte(" FROM stdin")) {
-		c.turns.copies = true
+		c.copies, c.turns.copying = true, true
 	}
-	if c.answered || c.all == 0 {
+	if c.answered {
 		c.all++
-		if !c.turns.copies {
+		if !c.turns.copying {
 			c.before++
 		}
-		c.log = append(c.log, string(b[:min(len(b), 150)]))
 	}
 	c.answered = false
 	c.turns.mu.Unlock()
@@ -65,6 +64,8 @@ func (c *turnConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// TestTurns bounds how often a migration of a small database waits for the target, of which it holds two sessions for
+// long: one outside the new database, and one that fills it.
 func TestTurns(t *testing.T) {
 	src, dst := pgtest.Host(t), pgtest.SharedContainer(t, 17)
 	db := src.CreateDB(t)
@@ -75,24 +76,46 @@ INSERT INTO games (name) SELECT 'game ' || i FROM generate_series(1, 100) i;
 INSERT INTO scores SELECT i, i * i FROM generate_series(1, 100) i;
 CREATE INDEX ON scores (points);
 ALTER DATABASE `+db+` SET work_mem = '8MB';
-COMMENT ON DATABASE `+db+` IS 'small';
-GRANT CONNECT ON DATABASE `+db+` TO PUBLIC`)
-	for name, replace := range map[string]bool{"new": false, "replace": true} {
+COMMENT ON DATABASE `+db+` IS 'small'`)
+	for name, test := range map[string]struct {
+		replace    bool
+		admin      int // turns of the session outside
+		fill, copy int // those of the other, and those it has before it copies
+	}{
+		"new":     {false, 21, 22, 7},
+		"replace": {true, 24, 22, 7},
+	} {
 		t.Run(name, func(t *testing.T) {
-			if replace {
+			if test.replace {
 				dst.Exec(t, "postgres", "CREATE DATABASE "+db)
 				dst.Exec(t, db, "CREATE TABLE old ()")
 			}
 			opts := options(t, src, dst, db)
 			var n turns
 			opts.To.Config.DialFunc = n.dial
-			opts.Jobs, opts.Replace, opts.DropOld, opts.Verify = 1, replace, true, migrate.VerifyData
+			opts.Jobs, opts.Replace, opts.DropOld, opts.Verify = 1, test.replace, true, migrate.VerifyData
 			run(t, dst, opts)
-			for i, s := range n.sessions {
-				t.Logf("session %d: %d turns before the first COPY, %d in all", i, s.before, s.all)
-				for j, l := range s.log {
-					t.Logf("   %d %q", j+1, l)
+			assertSame(t, src, dst, db)
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			atMost := func(what string, got, want int) {
+				t.Logf("%s: %d turns", what, got)
+				if got > want {
+					t.Errorf("%s: %d turns, want at most %d", what, got, want)
 				}
+			}
+			admin, copies := n.sessions[0], 0
+			atMost("outside, before the first COPY", admin.before, 17)
+			atMost("outside, in all", admin.all, test.admin)
+			for _, s := range n.sessions {
+				if s.copies {
+					copies++
+					atMost("filling, before the first COPY", s.before, test.copy)
+					atMost("filling, in all", s.all, test.fill)
+				}
+			}
+			if copies != 1 {
+				t.Errorf("rows went in through %d sessions, want 1", copies)
 			}
 		})
 	}

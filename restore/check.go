@@ -65,9 +65,12 @@ func (t *Target) Survey(ctx context.Context) (*Survey, error) {
 	batch.Queue(`
 SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('max_connections')::int
   - CASE WHEN $1 THEN 0 ELSE pg_catalog.current_setting('superuser_reserved_connections')::int END
-  - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'),
-  ARRAY(SELECT spcname::text FROM pg_catalog.pg_tablespace)`, t.Superuser).QueryRow(func(row pgx.Row) error {
-		return row.Scan(&s.standby, &s.connections, &s.tablespaces)
+  - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend')`, t.Superuser).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&s.standby, &s.connections)
+	})
+	batch.Queue(`SELECT spcname::text FROM pg_catalog.pg_tablespace`).Query(func(rows pgx.Rows) (err error) {
+		s.tablespaces, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
 	})
 	var name, version string
 	batch.Queue(`SELECT name::text, COALESCE(default_version, '') FROM pg_catalog.pg_available_extensions`).Query(func(rows pgx.Rows) error {

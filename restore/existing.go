@@ -46,7 +46,7 @@ func (t *Target) isEmpty(ctx context.Context, name string) (empty bool, err erro
 	if err != nil {
 		return false, fmt.Errorf("look into database %q: %w", name, err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer session.Leave(ctx, conn)
 	if err := conn.QueryRow(ctx, emptyQuery).Scan(&empty); err != nil {
 		return false, fmt.Errorf("look into database %q: %w", name, err)
 	}

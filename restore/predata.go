@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgberth/pgberth/archive"
+	"github.com/pgberth/pgberth/internal/session"
 )
 
 // worker is a session in the database being filled, and what the archive's
@@ -50,7 +51,7 @@ func (w *worker) close(ctx context.Context) {
 	w.end(ctx)
 }
 
-func (w *worker) end(ctx context.Context) { _ = w.conn.Close(context.WithoutCancel(ctx)) }
+func (w *worker) end(ctx context.Context) { session.Leave(ctx, w.conn) }
 
 // idlers are sessions in the database being filled that nobody uses at the moment.
 type idlers struct {

@@ -2,9 +2,11 @@ package session
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 // hangUpTimeout bounds the wait for a server to take note. Tests shorten it.
@@ -20,4 +22,22 @@ func HangUp(ctx context.Context, conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hangUpTimeout)
 	defer cancel()
 	_ = conn.Close(ctx)
+}
+
+// Leave is HangUp that waits until the server has ended the session too: one that is about to end is still in the
+// way of who renames or drops its database, and makes him wait for 100 ms.
+func Leave(ctx context.Context, conn *pgx.Conn) {
+	hijacked, err := conn.PgConn().Hijack()
+	if err != nil { // it is closed, or in the middle of something
+		HangUp(ctx, conn)
+		return
+	}
+	defer hijacked.Conn.Close()
+	if err := hijacked.Conn.SetDeadline(time.Now().Add(hangUpTimeout)); err != nil {
+		return
+	}
+	hijacked.Frontend.Send(&pgproto3.Terminate{})
+	if hijacked.Frontend.Flush() == nil {
+		_, _ = io.Copy(io.Discard, hijacked.Conn)
+	}
 }

@@ -236,6 +236,25 @@ func TestHangUp(t *testing.T) {
 	}
 }
 
+// A session that has left is gone from its database.
+func TestLeave(t *testing.T) {
+	host := pgtest.Host(t)
+	db := host.CreateDB(t)
+	for range 20 {
+		conn := open(t, host, db, session.Options{})
+		session.Leave(t.Context(), conn)
+		if !conn.IsClosed() {
+			t.Error("the session is open")
+		}
+		if left := host.Rows(t, "postgres", "SELECT pid FROM pg_stat_activity WHERE datname = '"+db+"'"); len(left) > 0 {
+			t.Fatalf("sessions are left: %v", left)
+		}
+	}
+	closed := open(t, host, db, session.Options{})
+	closed.Close(t.Context())
+	session.Leave(t.Context(), closed)
+}
+
 func TestConnectErrors(t *testing.T) {
 	const password = "c4n4ry"
 	host := pgtest.Host(t)
