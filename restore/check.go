@@ -395,13 +395,13 @@ func (c *checker) locales(ctx context.Context) error {
 		}
 	}
 	all := slices.Sorted(maps.Keys(probes))
-	var statements []string
+	var steps [][]string
 	for _, options := range all {
-		statements = append(statements, "BEGIN", "CREATE COLLATION pg_temp.pgberth_probe ("+options+")", "ROLLBACK")
+		steps = append(steps, []string{"BEGIN", "CREATE COLLATION pg_temp.pgberth_probe (" + options + ")"}, []string{"ROLLBACK"})
 	}
-	results := atOnce(ctx, c.admin.PgConn(), statements)
+	answers := atOnce(ctx, c.admin.PgConn(), steps)
 	for i, options := range all {
-		text, err := missingLocale(results[3*i+1].Err)
+		text, err := missingLocale(answers[2*i].err)
 		if err != nil {
 			return err
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -178,9 +177,10 @@ func (r *run) createStaging(ctx context.Context) error {
 		return err
 	}
 	comment := fmt.Sprintf("%s for %s, run %08x", marker, r.Target.Name, r.Target.runID)
-	statements := slices.Concat([]string{"COMMENT ON DATABASE " + catalog.Quote(name) + " IS " + catalog.Literal(comment)}, early,
-		[]string{"BEGIN"}, late, []string{"ROLLBACK"}) // the late ones are rehearsed: they would fail at the very end
-	if _, err := r.adminAll(ctx, statements); err != nil {
+	if _, err := r.adminAll(ctx,
+		append([]string{"COMMENT ON DATABASE " + catalog.Quote(name) + " IS " + catalog.Literal(comment)}, early...),
+		append([]string{"BEGIN"}, late...), []string{"ROLLBACK"}, // a rehearsal of what would fail at the very end
+	); err != nil {
 		return fmt.Errorf("set up the staging database: %w", err)
 	}
 	if len(inside) == 0 {
@@ -199,45 +199,65 @@ func (r *run) admin(ctx context.Context, sql string) error {
 	return err
 }
 
-// adminAll runs statements as admin would one by one, but sends them all before it reads an answer: over a slow line
-// that is one round trip. The error is the first, and names its statement; those after it have been tried too.
-func (r *run) adminAll(ctx context.Context, statements []string) ([]*pgconn.Result, error) {
-	results := atOnce(ctx, r.Target.admin.PgConn(), statements)
-	for i, result := range results {
-		if result.Err != nil {
-			return nil, fmt.Errorf("%s: %w", firstLine(statements[i]), result.Err)
+// adminAll runs steps at once, and returns the results of the last one. The error is the first, and names its
+// statement; later steps have been tried all the same.
+func (r *run) adminAll(ctx context.Context, steps ...[]string) ([]*pgconn.Result, error) {
+	answers := atOnce(ctx, r.Target.admin.PgConn(), steps)
+	for i, a := range answers {
+		if a.err != nil {
+			return nil, fmt.Errorf("%s: %w", firstLine(steps[i][min(len(a.results), len(steps[i])-1)]), a.err)
 		}
 	}
-	return results, nil
+	return answers[len(answers)-1].results, nil
 }
 
-// atOnce runs statements, each by itself, in one round trip.
-func atOnce(ctx context.Context, conn *pgconn.PgConn, statements []string) []*pgconn.Result {
-	if len(statements) == 0 {
-		return nil
-	}
+// answer is what became of a step: the results of its statements up to the first that failed.
+type answer struct {
+	results []*pgconn.Result
+	err     error
+}
+
+// atOnce sends all statements before it reads an answer: over a slow line that is one round trip. Those of a step are
+// a transaction, or are in the one it begins; a statement that fails takes the rest of its step with it.
+func atOnce(ctx context.Context, conn *pgconn.PgConn, steps [][]string) []answer {
 	pipeline := conn.StartPipeline(ctx)
-	for _, sql := range statements {
-		pipeline.SendQueryParams(sql, nil, nil, nil, nil)
+	for _, step := range steps {
+		for _, sql := range step {
+			pipeline.SendQueryParams(sql, nil, nil, nil, nil)
+		}
 		pipeline.SendPipelineSync()
 	}
+	answers := make([]answer, len(steps))
 	flushed := pipeline.Flush()
-	results := make([]*pgconn.Result, len(statements))
-	for i := range results {
-		results[i] = &pgconn.Result{Err: flushed}
-		if answer, err := pipeline.GetResults(); err != nil {
-			results[i].Err = err
-		} else if rows, ok := answer.(*pgconn.ResultReader); ok {
-			results[i] = rows.Read()
+	for i := range answers {
+		a := &answers[i]
+		for a.err = flushed; a.err == nil && len(a.results) < len(steps[i]); {
+			var result *pgconn.Result
+			if result, a.err = nextResult(pipeline); a.err == nil {
+				a.results = append(a.results, result)
+			}
 		}
-		if _, err := pipeline.GetResults(); err != nil && results[i].Err == nil { // the end of the statement's transaction
-			results[i].Err = err
+		if _, err := pipeline.GetResults(); a.err == nil { // the end of the step
+			a.err = err
 		}
 	}
-	if err := pipeline.Close(); err != nil && results[len(results)-1].Err == nil {
-		results[len(results)-1].Err = err
+	if err := pipeline.Close(); err != nil && len(answers) > 0 && answers[len(answers)-1].err == nil {
+		answers[len(answers)-1].err = err
 	}
-	return results
+	return answers
+}
+
+func nextResult(pipeline *pgconn.Pipeline) (*pgconn.Result, error) {
+	got, err := pipeline.GetResults()
+	if err != nil {
+		return nil, err
+	}
+	rows, ok := got.(*pgconn.ResultReader)
+	if !ok {
+		return nil, fmt.Errorf("the server answered %T to a statement", got)
+	}
+	result := rows.Read()
+	return result, result.Err
 }
 
 // properties returns the statements that make database as the archive has it:
