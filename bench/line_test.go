@@ -59,13 +59,16 @@ type direction struct {
 	free time.Time // when the line has taken what was given to it
 }
 
+const burst = 10 * time.Millisecond
+
 // take answers when n bytes have left.
 func (d *direction) take(n int) time.Time {
 	d.carried.Add(int64(n))
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if now := time.Now(); d.free.Before(now) {
-		d.free = now
+	// Who comes a little late, as sleepers do, loses nothing of the rate: tc's tbf calls that a burst.
+	if late := time.Now().Add(-burst); d.free.Before(late) {
+		d.free = late
 	}
 	d.free = d.free.Add(time.Duration(float64(n) / d.rate * float64(time.Second)))
 	return d.free

@@ -12,8 +12,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/pgberth/pgberth/internal/copywire"
 )
 
 // An sshDialer opens connections to the engine of another machine through the
@@ -27,9 +30,10 @@ type sshDialer struct {
 	command []string // what runs there
 	socket  string   // of the engine there; empty: whichever the docker command uses
 
-	sharing sync.Mutex // held while a master is being started
-	master  *sshMaster // nil before the first connection
-	apart   bool       // each connection is one of its own
+	// Rows have a connection of their own to the other machine: what waits before a slow line to be sent is all in one
+	// queue for each, in which a question would wait for seconds.
+	answers, rows sshShared
+	forwards      atomic.Pointer[string] // the engine's socket, when one of them has been seen to lead there
 
 	mu       sync.Mutex
 	running  map[*sshConn]bool
@@ -76,7 +80,11 @@ func (d *sshDialer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	master, options := d.share(ctx)
+	shared := &d.answers
+	if copywire.IsBulk(ctx) {
+		shared = &d.rows
+	}
+	master, options := d.share(ctx, shared)
 	if master != nil {
 		if conn, err := master.dial(ctx); err == nil {
 			return conn, nil
@@ -119,12 +127,9 @@ func (d *sshDialer) close() {
 	}
 	d.mu.Unlock()
 	d.children.Wait()
-	d.sharing.Lock()
-	defer d.sharing.Unlock()
-	if d.master != nil {
-		d.master.close()
+	for _, shared := range []*sshShared{&d.answers, &d.rows} {
+		shared.close()
 	}
-	d.apart = true
 }
 
 // An sshConn is a connection through an ssh process.

@@ -36,30 +36,47 @@ type sshMaster struct {
 
 const sshPrefix = "pgberth-ssh-"
 
+// An sshShared is a connection to the other machine that others share.
+type sshShared struct {
+	mu     sync.Mutex // held while a master is being started
+	master *sshMaster // nil before the first connection
+	apart  bool       // each connection is one of its own
+}
+
+// close ends the master. What comes later has a connection of its own.
+func (s *sshShared) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.master != nil {
+		s.master.close()
+	}
+	s.apart = true
+}
+
 // share answers the master, if there is one, and the options by which the next ssh shares its connection. Where that cannot be it
 // answers those for a connection of its own: what is wrong with it shows there.
-func (d *sshDialer) share(ctx context.Context) (*sshMaster, []string) {
-	d.sharing.Lock()
-	defer d.sharing.Unlock()
+func (d *sshDialer) share(ctx context.Context, s *sshShared) (*sshMaster, []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	// An open connection that the user shares is used, but none of these is one that others come to depend on.
 	plain := []string{"-o", "ControlMaster=no"}
-	if d.master == nil && !d.apart {
-		d.apart = d.ssh(nil, "-O", "check").Run() == nil // the user has one open
+	if s.master == nil && !s.apart {
+		s.apart = d.ssh(nil, "-O", "check").Run() == nil // the user has one open
 	}
-	if d.apart {
+	if s.apart {
 		return nil, plain
 	}
-	if d.master == nil || d.master.gone() {
-		if d.master != nil {
-			d.master.close()
+	if s.master == nil || s.master.gone() {
+		if s.master != nil {
+			s.master.close()
 		}
 		var err error
-		if d.master, err = d.startMaster(ctx); err != nil {
-			d.apart = ctx.Err() == nil
+		if s.master, err = d.startMaster(ctx); err != nil {
+			s.apart = ctx.Err() == nil
 			return nil, plain
 		}
 	}
-	return d.master, append(plain, "-S", d.master.socket)
+	return s.master, append(plain, "-S", s.master.socket)
 }
 
 // whereEngine makes the other machine's docker command say where its engine listens.
@@ -71,12 +88,16 @@ func (d *sshDialer) startMaster(ctx context.Context) (*sshMaster, error) {
 	if err != nil {
 		return nil, err
 	}
-	command := d.command
-	if d.socket == "" {
+	m := &sshMaster{socket: filepath.Join(dir, "s"), engine: filepath.Join(dir, "engine"), exited: make(chan struct{})}
+	command, options := d.command, []string{"-o", "ControlMaster=yes", "-o", "ControlPersist=no", "-S", m.socket}
+	known := d.forwards.Load()
+	switch {
+	case known != nil:
+		options = append(options, "-L", m.engine+":"+*known)
+	case d.socket == "":
 		command = slices.Concat([]string{whereEngine}, command)
 	}
-	m := &sshMaster{socket: filepath.Join(dir, "s"), engine: filepath.Join(dir, "engine"), exited: make(chan struct{})}
-	m.cmd = d.ssh(command, "-o", "ControlMaster=yes", "-o", "ControlPersist=no", "-S", m.socket)
+	m.cmd = d.ssh(command, options...)
 	input, inputErr := m.cmd.StdinPipe()
 	output, outputErr := m.cmd.StdoutPipe()
 	if err = errors.Join(inputErr, outputErr); err == nil {
@@ -92,7 +113,10 @@ func (d *sshDialer) startMaster(ctx context.Context) (*sshMaster, error) {
 	}()
 	for {
 		if _, err := os.Stat(m.socket); err == nil {
-			m.forwarder.Go(func() { m.forward(d, output) })
+			m.leads.Store(known != nil)
+			if known == nil {
+				m.forwarder.Go(func() { m.forward(d, output) })
+			}
 			return m, nil
 		}
 		select {
@@ -129,7 +153,10 @@ func (m *sshMaster) forward(d *sshDialer, output io.Reader) {
 		return
 	}
 	_ = answer.Body.Close() // of an answer that says all by its status
-	m.leads.Store(answer.StatusCode == http.StatusOK)
+	if answer.StatusCode == http.StatusOK {
+		m.leads.Store(true)
+		d.forwards.Store(&socket)
+	}
 }
 
 // dial connects to the engine by the socket that leads there, if it does.

@@ -1,6 +1,7 @@
 package containerpg
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/pgberth/pgberth/internal/copywire"
 	"github.com/pgberth/pgberth/internal/pgtest"
 )
 
@@ -49,8 +51,8 @@ func counted(t *testing.T, count *atomic.Int32) func(address string) string {
 }
 
 // ask sends a request through a new connection.
-func ask(t *testing.T, d *sshDialer) error {
-	conn, err := d.dial(t.Context(), "", "")
+func ask(ctx context.Context, d *sshDialer) error {
+	conn, err := d.dial(ctx, "", "")
 	if err != nil {
 		return err
 	}
@@ -81,14 +83,14 @@ func testSSHShared(t *testing.T, sockets bool, config []string) {
 	t.Cleanup(d.close)
 	before := connections.Load()
 	for range 4 {
-		if err := ask(t, d); err != nil {
+		if err := ask(t.Context(), d); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if n := connections.Load() - before; n != 1 {
 		t.Errorf("%d connections to the other machine for 4 to its engine, want 1", n)
 	}
-	first := d.master
+	first := d.answers.master
 	first.forwarder.Wait()
 	if leads := first.leads.Load(); leads != sockets {
 		t.Errorf("a socket leads to the engine: %v, want %v", leads, sockets)
@@ -112,17 +114,27 @@ func testSSHShared(t *testing.T, sockets bool, config []string) {
 	if n := connections.Load() - before; sockets != (n == 1) {
 		t.Errorf("%d connections to the other machine", n)
 	}
+	// Rows have one of their own, which knows already what is possible.
+	before = connections.Load()
+	for range 2 {
+		if err := ask(copywire.Bulk(t.Context()), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, leads := connections.Load()-before, d.rows.master.leads.Load(); n != 1 || leads != sockets {
+		t.Errorf("%d more connections to the other machine for rows, want 1; a socket leads to the engine: %v, want %v", n, leads, sockets)
+	}
 	// The shared connection breaks: the next run has another.
 	if err := first.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	<-first.exited
-	if err := ask(t, d); err != nil {
+	if err := ask(t.Context(), d); err != nil {
 		t.Error(err)
 	}
-	second := d.master
+	second := d.answers.master
 	d.close()
-	for _, m := range []*sshMaster{first, second} {
+	for _, m := range []*sshMaster{first, second, d.rows.master} {
 		if _, err := os.Stat(filepath.Dir(m.socket)); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s is left: %v", m.socket, err)
 		}

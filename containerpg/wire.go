@@ -184,7 +184,7 @@ func (w *Wire) start(ctx context.Context, c copywire.Copy, script string, args, 
 	if w.s.conn.Password != "" {
 		env = append(env, "PGPASSWORD="+w.s.conn.Password)
 	}
-	return w.e.startExec(ctx, w.s.ID, container.ExecOptions{
+	return w.e.startExec(copywire.Bulk(ctx), w.s.ID, container.ExecOptions{
 		Cmd: append(command, psql...), Env: env, User: w.s.inside.user, AttachStdin: true, AttachStdout: true, AttachStderr: true,
 	})
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+
+	"github.com/pgberth/pgberth/internal/copywire"
 )
 
 // A probe is what was found out about the wire to a container.
@@ -115,7 +117,7 @@ func (e *Engine) runProbe(ctx context.Context, id string, measure bool) (probe, 
 	if measure {
 		size = firstPiece
 	}
-	stream, _, err := e.startExec(ctx, id, container.ExecOptions{
+	stream, _, err := e.startExec(copywire.Bulk(ctx), id, container.ExecOptions{
 		Cmd: []string{"/bin/sh", "-c", probeScript, "sh", strconv.Itoa(size)}, AttachStdin: true, AttachStdout: true, AttachStderr: true,
 	})
 	if err != nil {

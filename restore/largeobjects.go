@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/pgberth/pgberth/archive"
+	"github.com/pgberth/pgberth/internal/copywire"
 	"github.com/pgberth/pgberth/progress"
 )
 
@@ -62,7 +63,7 @@ func (r *run) createLargeObjects(ctx context.Context) error {
 // fillLargeObjects writes the contents, many calls to a round trip.
 func (r *run) fillLargeObjects(ctx context.Context) error {
 	start := time.Now()
-	w, err := r.newWorker(ctx)
+	w, err := r.openWorker(copywire.Bulk(ctx))
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,10 @@ func (r *run) newWorker(ctx context.Context) (*worker, error) {
 	if w := r.idle.take(); w != nil {
 		return w, nil
 	}
+	return r.openWorker(ctx)
+}
+
+func (r *run) openWorker(ctx context.Context) (*worker, error) {
 	sql := archive.NewSession(r.toc, r.Archive)
 	conn, err := r.Target.session(ctx, r.database, r.toc.Encoding(), r.setup(sql))
 	if err != nil {

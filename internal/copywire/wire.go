@@ -25,6 +25,15 @@ const WireFrom = 512 << 10
 // Wire: while one waits for an answer from afar, the others fill it.
 const WireJobs = 4
 
+type bulk struct{}
+
+// Bulk marks a context: what connects with it carries rows, and is to keep them out of the way of others, who wait for
+// answers.
+func Bulk(ctx context.Context) context.Context { return context.WithValue(ctx, bulk{}, true) }
+
+// IsBulk says whether a context is marked.
+func IsBulk(ctx context.Context) bool { return ctx.Value(bulk{}) != nil }
+
 // A Copy is a COPY and the session it is to run in.
 type Copy struct {
 	Database string
