@@ -88,7 +88,10 @@ func (d *direction) carry(dst, src *net.TCPConn) {
 			data := make([]byte, 16<<10)
 			n, err := src.Read(data)
 			if n > 0 {
-				left := d.take(n)
+				came, left := time.Now(), d.take(n)
+				if left.Before(came) {
+					left = came
+				}
 				time.Sleep(time.Until(left))
 				underway <- packet{data[:n], left.Add(d.delay)}
 			}
