@@ -19,7 +19,7 @@ import (
 )
 
 // An sshMaster is an ssh whose connection the others of a run share, so that each of them costs two round trips instead of a new
-// handshake. It runs what the others do, which ends with its input: no ssh outlives this program, however it ends.
+// handshake. What it runs ends with its input: no ssh outlives this program, however it ends.
 //
 // Where sshd allows it, a socket of this machine leads through it to the engine's own. Who connects there starts no process on
 // either machine, and is not one of the ten that share a connection at most.
@@ -32,6 +32,7 @@ type sshMaster struct {
 	engine    string // the socket that leads to the engine's
 	leads     atomic.Bool
 	forwarder sync.WaitGroup
+	settled   chan struct{} // closed when leads is what it stays
 }
 
 const sshPrefix = "pgberth-ssh-"
@@ -88,12 +89,12 @@ func (d *sshDialer) startMaster(ctx context.Context) (*sshMaster, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &sshMaster{socket: filepath.Join(dir, "s"), engine: filepath.Join(dir, "engine"), exited: make(chan struct{})}
+	m := &sshMaster{socket: filepath.Join(dir, "s"), engine: filepath.Join(dir, "engine"), exited: make(chan struct{}), settled: make(chan struct{})}
 	command, options := d.command, []string{"-o", "ControlMaster=yes", "-o", "ControlPersist=no", "-S", m.socket}
 	known := d.forwards.Load()
 	switch {
 	case known != nil:
-		options = append(options, "-L", m.engine+":"+*known)
+		command, options = []string{"cat"}, append(options, "-L", m.engine+":"+*known)
 	case d.socket == "":
 		command = slices.Concat([]string{whereEngine}, command)
 	}
@@ -114,9 +115,12 @@ func (d *sshDialer) startMaster(ctx context.Context) (*sshMaster, error) {
 	for {
 		if _, err := os.Stat(m.socket); err == nil {
 			m.leads.Store(known != nil)
-			if known == nil {
-				m.forwarder.Go(func() { m.forward(d, output) })
-			}
+			m.forwarder.Go(func() {
+				defer close(m.settled)
+				if known == nil {
+					m.forward(d, output)
+				}
+			})
 			return m, nil
 		}
 		select {
@@ -159,8 +163,20 @@ func (m *sshMaster) forward(d *sshDialer, output io.Reader) {
 	}
 }
 
+// forwardPatience bounds the wait for the socket. The other machine may say nothing, as where it runs one command only.
+const forwardPatience = 2 * time.Second
+
 // dial connects to the engine by the socket that leads there, if it does.
 func (m *sshMaster) dial(ctx context.Context) (net.Conn, error) {
+	patience := time.NewTimer(forwardPatience)
+	defer patience.Stop()
+	select {
+	case <-m.settled:
+	case <-patience.C:
+	case <-m.exited:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	if !m.leads.Load() {
 		return nil, net.ErrClosed
 	}
