@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -107,9 +108,9 @@ func (d *drill) connect(ctx context.Context, database string) (*pgx.Conn, error)
 // ownerFile names, in a temporary folder, the process it belongs to.
 const ownerFile = "owner"
 
-// makeFolder makes a temporary folder that reapFolders knows.
+// makeFolder makes a temporary folder that Reap knows.
 func makeFolder(prefix string) (string, error) {
-	dir, err := os.MkdirTemp("", prefix)
+	dir, err := os.MkdirTemp("", fmt.Sprintf("%s%d-", prefix, os.Getpid()))
 	if err != nil {
 		return "", fmt.Errorf("make a folder for the drill: %w", err)
 	}
@@ -128,6 +129,10 @@ func Reap(ctx context.Context) (removed []string, err error) {
 			return nil, err
 		}
 		for _, dir := range found {
+			if neverOwned(dir, strings.TrimPrefix(filepath.Base(dir), prefix)) {
+				removed = append(removed, "folder "+dir)
+				continue
+			}
 			name, err := os.ReadFile(filepath.Join(dir, ownerFile))
 			if err != nil || !owner.Dead(string(name)) {
 				continue // not ours to touch, or nobody knows whose
@@ -144,6 +149,20 @@ func Reap(ctx context.Context) (removed []string, err error) {
 		}
 	}
 	return removed, errors.Join(errs...)
+}
+
+// neverOwned removes a folder whose process was killed before it could write that it is its own: nothing else is in it.
+func neverOwned(dir, suffix string) bool {
+	pid, _, _ := strings.Cut(suffix, "-")
+	n, err := strconv.Atoi(pid)
+	if err != nil || n <= 0 || !errors.Is(syscall.Kill(n, 0), syscall.ESRCH) {
+		return false
+	}
+	file := filepath.Join(dir, ownerFile)
+	if info, err := os.Lstat(file); err == nil && info.Size() == 0 {
+		_ = os.Remove(file) // if it stays, so does the folder
+	}
+	return os.Remove(dir) == nil
 }
 
 // removeFolder removes a folder in which a guard may just be ending what was still writing.
