@@ -119,6 +119,9 @@ func (e *Engine) findCompose(ctx context.Context, file string) (*compose, error)
 	if file == "" {
 		return c, nil
 	}
+	if _, err := os.Stat(file); err != nil {
+		return nil, fmt.Errorf("the Compose file: %w", err)
+	}
 	c.command = append(c.command, "--file", file)
 	override, err := overrideOf(file)
 	if override != "" {

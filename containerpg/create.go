@@ -39,7 +39,15 @@ type Created struct {
 	// Ours says that it was made just now, so that Remove removes it.
 	Ours bool
 
+	made   time.Time // by the clock of the engine
 	remove func(ctx context.Context) error
+}
+
+// Older says that a server's cluster was there before the container that was made for it, in a volume: its passwords are
+// those that it had. The identifier of a cluster begins with the second it was made in.
+func (c *Created) Older(s *Server) bool {
+	id, err := strconv.ParseUint(s.SystemIdentifier, 10, 64)
+	return err == nil && s.ID == c.ID && !c.made.IsZero() && int64(id>>32) < c.made.Unix()
 }
 
 // Remove removes the container with its data, if it was made by this program.
@@ -137,6 +145,14 @@ func (e *Engine) Create(ctx context.Context, spec CreateSpec) (_ *Created, err e
 	}
 	if err := e.docker.ContainerStart(ctx, made.ID, container.StartOptions{}); err != nil {
 		return nil, fmt.Errorf("start container %q: %w", spec.Name, err)
+	}
+	b, err := e.inspect(ctx, made.ID)
+	if err != nil {
+		return nil, err
+	}
+	made.made, _ = time.Parse(time.RFC3339Nano, b.info.Created)
+	if spec.Publish != "" && b.running() && len(b.published()) == 0 {
+		return nil, fmt.Errorf("container %q: the engine publishes no port on network %q, as on one that is internal; leave out --publish or --network", spec.Name, spec.Network)
 	}
 	return made, nil
 }

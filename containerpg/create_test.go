@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
 
 	"github.com/pgberth/pgberth/internal/pgtest"
 )
@@ -64,6 +65,24 @@ func TestCreate(t *testing.T) {
 	if s.ShmSize != shmSize || len(s.Published) != 0 {
 		t.Errorf("%+v", s)
 	}
+	if made.Older(s) {
+		t.Error("a new volume is taken for one with a cluster")
+	}
+	again := spec
+	again.Name, again.PasswordFile = pgtest.NewName("made"), filepath.Join(t.TempDir(), "password")
+	if err := e.docker.ContainerStop(t.Context(), made.ID, container.StopOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	second, err := e.Create(t.Context(), again)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !second.Older(resolve(t, e, Selector{Name: again.Name})) {
+		t.Error("the cluster of an old volume is taken for a new one, with the new password")
+	}
+	if err := second.Remove(t.Context()); err != nil {
+		t.Error(err)
+	}
 	if _, err := e.Create(t.Context(), spec); err == nil || !strings.Contains(err.Error(), "is there already; leave out --create-container") {
 		t.Errorf("a second one: %v", err)
 	}
@@ -78,10 +97,20 @@ func TestCreateErrors(t *testing.T) {
 	e := makeImage(t)
 	file := filepath.Join(t.TempDir(), "password")
 	spec := CreateSpec{Name: pgtest.NewName("made"), Image: pgtest.Image(17), PasswordFile: file}
+	internal := pgtest.NewName("internal")
+	if out, err := exec.Command("docker", "network", "create", "--internal", internal).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("docker", "network", "rm", internal).CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
 	for want, change := range map[string]func(*CreateSpec){
 		"docker pull pgberth/nowhere:1":       func(s *CreateSpec) { s.Image = "pgberth/nowhere:1" },
 		"want [ADDRESS:]PORT":                 func(s *CreateSpec) { s.Publish = "54320:5432" },
 		"give a name and an image":            func(s *CreateSpec) { s.Name = "" },
+		"publishes no port on network":        func(s *CreateSpec) { s.Network, s.Publish = internal, "127.0.0.1:54999" },
 		"no_such_network":                     func(s *CreateSpec) { s.Network = "no_such_network" },
 		"password file " + file + " is there": func(*CreateSpec) { write(t, file, "mine", 0o600) },
 	} {

@@ -82,13 +82,13 @@ func contextEndpoints(name, source string) (foundEndpoints, error) {
 
 // connect answers a client whose engine has answered, and what must be released
 // after the client, if anything.
-func (ep endpoint) connect(ctx context.Context) (cli *client.Client, release func(), err error) {
+func (ep endpoint) connect(ctx context.Context) (cli *client.Client, ssh *sshDialer, release func(), err error) {
 	opts := append(ep.opts, client.WithHost(ep.host))
 	timeout, release, explain := pingTimeout, func() {}, func(err error) error { return err }
 	if strings.HasPrefix(ep.host, "ssh://") {
-		ssh, err := newSSHDialer(ep.host)
+		ssh, err = newSSHDialer(ep.host)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		timeout, release, explain = sshPingTimeout, ssh.close, ssh.lastFailure
 		// The name is never looked up: every connection is an ssh.
@@ -98,15 +98,15 @@ func (ep endpoint) connect(ctx context.Context) (cli *client.Client, release fun
 		// The client's own error does not say what is wrong with the socket.
 		conn, err := (&net.Dialer{Timeout: pingTimeout}).DialContext(ctx, "unix", path)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		if err := conn.Close(); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
 	cli, err = client.NewClientWithOpts(append(opts, client.WithVersionFromEnv(), client.WithAPIVersionNegotiation())...)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -114,10 +114,10 @@ func (ep endpoint) connect(ctx context.Context) (cli *client.Client, release fun
 	if err != nil {
 		err = errors.Join(explain(err), cli.Close())
 		release()
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	cli.NegotiateAPIVersionPing(ping)
-	return cli, release, nil
+	return cli, ssh, release, nil
 }
 
 // wellKnownSockets lists where engines listen that set neither DOCKER_HOST nor a

@@ -91,10 +91,11 @@ type Engine struct {
 	Measure bool
 
 	docker  docker
-	host    string // such as unix:///var/run/docker.sock
-	shown   string // the same for messages
-	source  string // who named the host, such as DOCKER_HOST
-	release func() // what is left to end when docker was closed
+	host    string     // such as unix:///var/run/docker.sock
+	shown   string     // the same for messages
+	source  string     // who named the host, such as DOCKER_HOST
+	ssh     *sshDialer // of an engine by ssh
+	release func()     // what is left to end when docker was closed
 
 	probes *probes
 }
@@ -115,9 +116,9 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	}
 	failed := &EngineError{Skipped: found.skipped}
 	for _, ep := range found.list {
-		cli, release, err := ep.connect(ctx)
+		cli, ssh, release, err := ep.connect(ctx)
 		if err == nil {
-			return &Engine{docker: apiClient{cli}, host: ep.host, shown: shownHost(ep.host), source: ep.source, release: release, probes: newProbes()}, nil
+			return &Engine{docker: apiClient{cli}, host: ep.host, shown: shownHost(ep.host), source: ep.source, ssh: ssh, release: release, probes: newProbes()}, nil
 		}
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -133,6 +134,17 @@ func (e *Engine) Close() error {
 	err := e.docker.Close()
 	e.release()
 	return err
+}
+
+// Lost answers how a connection to the engine's machine has ended that was open, as an [*SSHError]; nil if none has.
+func (e *Engine) Lost() error {
+	if e.ssh == nil {
+		return nil
+	}
+	if lost := e.ssh.lost.Load(); lost != nil {
+		return lost
+	}
+	return nil
 }
 
 // String names the engine and who chose it, for messages.

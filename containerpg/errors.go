@@ -20,6 +20,7 @@ var ErrNotFound = errors.New("container not found")
 type NotFoundError struct {
 	Selector Selector
 	Known    []string // the running Postgres containers, each described in a few words
+	Project  bool     // the name is that of a Compose project
 }
 
 func (e *NotFoundError) Error() string {
@@ -28,6 +29,9 @@ func (e *NotFoundError) Error() string {
 		msg = "no Postgres container is running" + e.inProject()
 	} else {
 		msg = "no container " + e.Selector.what() + e.inProject()
+	}
+	if e.Project {
+		msg += fmt.Sprintf("; %q is a Compose project: name a service of it, docker://SERVICE with --project %[1]s", e.Selector.Name)
 	}
 	if len(e.Known) > 0 {
 		return msg + "; running Postgres containers: " + strings.Join(e.Known, ", ")
@@ -103,7 +107,13 @@ type StartError struct {
 	Log   string // the last lines the container wrote
 }
 
+// stillStarting is the state of a server that is not waited for.
+const stillStarting = "still starting"
+
 func (e *StartError) Error() string {
+	if e.State == stillStarting {
+		return fmt.Sprintf("the server in container %q is still starting, or stops again and again; try again in a moment, or see docker logs %s", e.Name, e.Name)
+	}
 	msg := fmt.Sprintf("the server in container %q did not come up: %s", e.Name, e.State)
 	if e.Log == "" {
 		return msg + fmt.Sprintf("; docker logs %s may say why", e.Name)
@@ -115,16 +125,20 @@ func (e *StartError) Error() string {
 // be used from here.
 type UnreachableError struct {
 	Name   string
+	Via    Via      // the only way there was to be, if one was named
 	Tried  []string // address, how it was come by, and what went wrong
 	Remedy string
 }
 
 func (e *UnreachableError) Error() string {
 	msg := fmt.Sprintf("the server in container %q cannot be reached", e.Name)
-	if len(e.Tried) == 0 {
-		msg += ": it publishes no port and has no address of its own"
-	} else {
+	switch {
+	case len(e.Tried) > 0:
 		msg += ": " + strings.Join(e.Tried, "; ")
+	case e.Via != "":
+		msg += fmt.Sprintf(": there is no way of the kind --via %s", e.Via)
+	default:
+		msg += ": it publishes no port and has no address of its own"
 	}
 	return msg + "; " + e.Remedy
 }

@@ -129,6 +129,7 @@ func (e *Engine) find(ctx context.Context, sel Selector) ([]box, error) {
 			return nil, err
 		}
 		none.Known = describe(known)
+		none.Project = sel.Name != "" && slices.ContainsFunc(list, func(c container.Summary) bool { return c.Labels[labelProject] == sel.Name })
 	}
 	return nil, none
 }

@@ -112,8 +112,14 @@ func (v *visit) unanswered(ctx context.Context, master postmaster, tried []strin
 		return errNotYet{tried: tried}
 	}
 	unreachable := &UnreachableError{
-		Name: v.box.name, Tried: tried,
+		Name: v.box.name, Via: v.e.Via, Tried: tried,
 		Remedy: fmt.Sprintf("publish its port, such as 127.0.0.1:54320:%d, or run pgberth where the container's network is reached", master.port),
+	}
+	switch {
+	case v.e.Via != "":
+		unreachable.Remedy = "no other way was tried; leave out --via, or give another"
+	case again && master.onlyLoopback():
+		unreachable.Remedy = "it listens inside its container only; start it with listen_addresses = '*'"
 	}
 	if !again {
 		// A container that stops takes its address with it.
@@ -125,12 +131,6 @@ func (v *visit) unanswered(ctx context.Context, master postmaster, tried []strin
 			return errNotYet{tried: tried}
 		}
 		return unreachable
-	}
-	switch {
-	case v.e.Via != "":
-		unreachable.Remedy = "leave out --via, or give another way"
-	case master.onlyLoopback():
-		unreachable.Remedy = "it listens inside its container only; start it with listen_addresses = '*'"
 	}
 	return errNotYet{tried: tried, unreachable: unreachable}
 }

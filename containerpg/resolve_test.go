@@ -378,6 +378,8 @@ func TestResolveErrors(t *testing.T) {
 		if !errors.Is(err, ErrNotFound) {
 			t.Error("not an ErrNotFound")
 		}
+		_, err = e.Resolve(t.Context(), Selector{Name: project, Database: "db"})
+		wantError[*NotFoundError](t, err, "is a Compose project: name a service of it, docker://SERVICE with --project "+project)
 		if _, err := e.Locate(t.Context(), Selector{Name: "no_such_container"}); !errors.Is(err, ErrNotFound) {
 			t.Errorf("locate: %v", err)
 		}

@@ -33,7 +33,8 @@ type sshDialer struct {
 	// Rows have a connection of their own to the other machine: what waits before a slow line to be sent is all in one
 	// queue for each, in which a question would wait for seconds.
 	answers, rows sshShared
-	forwards      atomic.Pointer[string] // the engine's socket, when one of them has been seen to lead there
+	lost          atomic.Pointer[SSHError] // how a connection ended that was open
+	forwards      atomic.Pointer[string]   // the engine's socket, when one of them has been seen to lead there
 
 	mu       sync.Mutex
 	running  map[*sshConn]bool

@@ -2,6 +2,7 @@ package containerpg
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,9 @@ type sshMaster struct {
 	cmd    *exec.Cmd
 	input  io.Closer
 	socket string // for those that share the connection
+	stderr *tail
+	ready  atomic.Bool // others may share its connection
+	ended  atomic.Bool // by close
 	exited chan struct{}
 
 	engine    string // the socket that leads to the engine's
@@ -34,6 +38,9 @@ type sshMaster struct {
 	forwarder sync.WaitGroup
 	settled   chan struct{} // closed when leads is what it stays
 }
+
+// errClosed is how an ssh ended that says nothing of it.
+var errClosed = errors.New("the end of its connection")
 
 const sshPrefix = "pgberth-ssh-"
 
@@ -89,7 +96,7 @@ func (d *sshDialer) startMaster(ctx context.Context) (*sshMaster, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &sshMaster{socket: filepath.Join(dir, "s"), engine: filepath.Join(dir, "engine"), exited: make(chan struct{}), settled: make(chan struct{})}
+	m := &sshMaster{socket: filepath.Join(dir, "s"), engine: filepath.Join(dir, "engine"), stderr: newTail(2 << 10), exited: make(chan struct{}), settled: make(chan struct{})}
 	command, options := d.command, []string{"-o", "ControlMaster=yes", "-o", "ControlPersist=no", "-S", m.socket}
 	known := d.forwards.Load()
 	switch {
@@ -99,6 +106,7 @@ func (d *sshDialer) startMaster(ctx context.Context) (*sshMaster, error) {
 		command = slices.Concat([]string{whereEngine}, command)
 	}
 	m.cmd = d.ssh(command, options...)
+	m.cmd.Stderr = m.stderr
 	input, inputErr := m.cmd.StdinPipe()
 	output, outputErr := m.cmd.StdoutPipe()
 	if err = errors.Join(inputErr, outputErr); err == nil {
@@ -109,11 +117,15 @@ func (d *sshDialer) startMaster(ctx context.Context) (*sshMaster, error) {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	go func() {
-		_ = m.cmd.Wait() // why it ended, the next connection says
-		close(m.exited)
+		err := m.cmd.Wait()
+		if m.ready.Load() && !m.ended.Load() {
+			d.lost.Store(&SSHError{Host: d.host, Err: cmp.Or(err, errClosed), Stderr: strings.TrimSpace(m.stderr.String())})
+		}
+		close(m.exited) // why one that was never ready ended, the next connection says
 	}()
 	for {
 		if _, err := os.Stat(m.socket); err == nil {
+			m.ready.Store(true)
 			m.leads.Store(known != nil)
 			m.forwarder.Go(func() {
 				defer close(m.settled)
@@ -198,6 +210,7 @@ func (m *sshMaster) gone() bool {
 
 // close ends the ssh and waits for it.
 func (m *sshMaster) close() {
+	m.ended.Store(true)
 	_ = m.input.Close()
 	timer := time.AfterFunc(sshGrace, func() { _ = m.cmd.Process.Kill() })
 	defer timer.Stop()

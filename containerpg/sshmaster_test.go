@@ -129,6 +129,9 @@ func testSSHShared(t *testing.T, sockets bool, config []string) {
 		t.Fatal(err)
 	}
 	<-first.exited
+	if lost := d.lost.Load(); lost == nil || !strings.Contains(lost.Error(), "ssh "+pgtest.SSHName+" ended with signal: killed") {
+		t.Errorf("what is told of a connection that ended: %v", lost)
+	}
 	if err := ask(t.Context(), d); err != nil {
 		t.Error(err)
 	}

@@ -2,6 +2,7 @@ package containerpg
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -191,12 +192,12 @@ func (t *tunnel) next() error {
 	size := int(binary.BigEndian.Uint32(header[4:]))
 	switch header[0] {
 	case 1:
-		if !t.heard && size >= len(noProgram) {
-			frame, err := t.in.Peek(8 + len(noProgram))
+		if !t.heard && size > 0 {
+			frame, err := t.in.Peek(9)
 			if err != nil {
 				return err
 			}
-			if string(frame[8:]) == noProgram {
+			if !bytes.ContainsRune(firstWords, rune(frame[8])) {
 				return t.aside(size)
 			}
 		}
@@ -210,9 +211,10 @@ func (t *tunnel) next() error {
 	return fmt.Errorf("read from a tunnel into container %q: unknown stream %d", t.name, header[0])
 }
 
-// noProgram is how an engine begins, on standard output, to say that it could not
-// start a process. A server never does.
-const noProgram = "OCI runtime exec failed"
+// firstWords are the types of the messages with which a server begins: to a startup, or to a request for TLS. Anything else
+// is an engine's, which says on standard output that it could not start a process: "OCI runtime exec failed", "cannot exec in
+// a stopped container".
+var firstWords = []byte("RENSv")
 
 // aside keeps a frame that is a message.
 func (t *tunnel) aside(size int) error {

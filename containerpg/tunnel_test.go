@@ -1,6 +1,7 @@
 package containerpg
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -391,5 +392,25 @@ func TestRelay(t *testing.T) {
 	session.HangUp(t.Context(), conn)
 	if _, err := os.Stat(relay.Dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket's folder: %v", err)
+	}
+}
+
+// What an engine says instead of a server is a message, whatever its words; what a server says is not.
+func TestTunnelFirstWords(t *testing.T) {
+	for text, server := range map[string]bool{
+		"OCI runtime exec failed: exec failed: no sh": false,
+		"cannot exec in a paused container":           false,
+		"R\x00\x00\x00\x08\x00\x00\x00\x00":           true,
+		"E\x00\x00\x00\x05\x00":                       true,
+		"N":                                           true, // no TLS
+	} {
+		frame := append([]byte{1, 0, 0, 0, 0, 0, 0, byte(len(text))}, text...)
+		tn := &tunnel{in: bufio.NewReaderSize(bytes.NewReader(frame), 256<<10), stderr: newTail(2 << 10)}
+		if err := tn.next(); err != nil {
+			t.Fatal(err)
+		}
+		if heard := tn.frame == len(text); heard != server || server == (tn.stderr.String() == text) {
+			t.Errorf("%q: taken for a server's words: %v; kept as a message: %q", text, heard, tn.stderr)
+		}
 	}
 }

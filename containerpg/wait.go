@@ -49,7 +49,7 @@ func (v *visit) reach(ctx context.Context, wait bool) (*Server, error) {
 			return nil, notYet.unreachable
 		}
 		if !wait {
-			return nil, &StartError{Name: v.box.name, State: "still starting"}
+			return nil, &StartError{Name: v.box.name, State: stillStarting}
 		}
 		if first {
 			v.e.notice(fmt.Sprintf("waiting for the server in container %q to start", v.box.name))

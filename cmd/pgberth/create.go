@@ -74,9 +74,21 @@ func (f *createFlags) make(ctx context.Context, r *resolver) (created *container
 		if created, err = engine.Create(ctx, spec); err != nil {
 			return nil, "", err
 		}
+		f.spec = spec
 		r.reporter.Report(progress.Notice{Text: fmt.Sprintf("made container %s of %s; the password of its user postgres is in %s", spec.Name, spec.Image, spec.PasswordFile)})
 	}
 	return created, "docker://" + created.ID, nil
+}
+
+// ownPasswords warns of a cluster that was in the volume before.
+func (f *createFlags) ownPasswords(r *resolver, created *containerpg.Created) {
+	for _, s := range r.servers {
+		if f.spec.Name != "" && created.Older(s) {
+			r.reporter.Report(progress.Warning{Object: "volume " + f.spec.Volume,
+				Text:   "held a database cluster already, whose roles have the passwords they had: the one in " + f.spec.PasswordFile + " is none of them",
+				Remedy: "use those, or set one: docker exec -it " + s.Name + " psql -U " + s.User + " -c '\\password'"})
+		}
+	}
 }
 
 // passwordFile is where a password goes if no other place is named.

@@ -69,12 +69,17 @@ func (r *resolver) finish(ctx context.Context, err error) error {
 	return errors.Join(r.explain(ctx, err), r.Close())
 }
 
-// explain names a container that stopped while something failed, before what that led to.
+// explain names a container that stopped while something failed, or an ssh that ended, before what that led to.
 func (r *resolver) explain(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() == nil {
 		for _, server := range r.servers {
 			if ended := r.engine.Ended(ctx, server, session.IsBroken(err)); ended != nil {
 				err = errors.Join(ended, err)
+			}
+		}
+		if r.engine != nil {
+			if lost := r.engine.Lost(); lost != nil && !errors.Is(err, lost) {
+				err = errors.Join(lost, err)
 			}
 		}
 	}

@@ -83,8 +83,8 @@ func runMigrate(ctx context.Context, cmd *cobra.Command, c *cli, f migrateFlags)
 	err := c.withReporter(func(reporter progress.Reporter) (err error) {
 		r := &resolver{cmd: cmd, c: c, project: f.project, reporter: reporter, wire: &f.wire.Compression}
 		defer func() { err = r.finish(ctx, err) }()
+		var created *containerpg.Created
 		if f.wanted() {
-			var created *containerpg.Created
 			if created, f.to, err = f.make(ctx, r); err != nil {
 				return err
 			}
@@ -97,6 +97,9 @@ func runMigrate(ctx context.Context, cmd *cobra.Command, c *cli, f migrateFlags)
 		options, err := f.options(ctx, r)
 		if err != nil {
 			return err
+		}
+		if created != nil {
+			f.ownPasswords(r, created)
 		}
 		if f.dryRun {
 			plan, err = migrate.DryRun(ctx, options)
