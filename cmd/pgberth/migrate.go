@@ -83,6 +83,7 @@ func runMigrate(ctx context.Context, cmd *cobra.Command, c *cli, f migrateFlags)
 	err := c.withReporter(func(reporter progress.Reporter) (err error) {
 		r := &resolver{cmd: cmd, c: c, project: f.project, reporter: reporter, wire: &f.wire.Compression}
 		defer func() { err = r.finish(ctx, err) }()
+		defer stopping(ctx, reporter)()
 		var created *containerpg.Created
 		if f.wanted() {
 			if created, f.to, err = f.make(ctx, r); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -33,6 +34,22 @@ func (c *cli) withReporter(do func(progress.Reporter) error) error {
 		err = closeErr
 	}
 	return err
+}
+
+// stopsAfter is how long a run may take to stop until it says that it does.
+const stopsAfter = 2 * time.Second
+
+// stopping says of a run that takes a while to stop, as where the target answers no more, that it does. The run calls done at its end.
+func stopping(ctx context.Context, reporter progress.Reporter) (done func()) {
+	ended := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		select {
+		case <-ended:
+		case <-time.After(stopsAfter):
+			reporter.Report(progress.Notice{Text: "stopping: what was made on the target is being removed; a second signal ends pgberth at once, and leaves it to the next run"})
+		}
+	})
+	return func() { close(ended) }
 }
 
 // isTerminal tells of standard input, output or error whether it is a terminal.

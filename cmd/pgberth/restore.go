@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgberth/pgberth/archive"
+	"github.com/pgberth/pgberth/containerpg"
 	"github.com/pgberth/pgberth/migrate"
 	"github.com/pgberth/pgberth/progress"
 	"github.com/pgberth/pgberth/restore"
@@ -132,9 +133,11 @@ func runRestore(ctx context.Context, cmd *cobra.Command, c *cli, f restoreFlags)
 			return err
 		}
 		defer func() { failure = errors.Join(failure, in.Close()) }()
+		defer stopping(ctx, reporter)()
+		var created *containerpg.Created
 		if f.wanted() {
-			created, endpoint, err := f.make(ctx, r)
-			if err != nil {
+			var endpoint string
+			if created, endpoint, err = f.make(ctx, r); err != nil {
 				return err
 			}
 			defer func() {
@@ -149,6 +152,9 @@ func runRestore(ctx context.Context, cmd *cobra.Command, c *cli, f restoreFlags)
 		to, err := r.resolve(ctx, "target", target, in.database())
 		if err != nil {
 			return err
+		}
+		if created != nil {
+			f.ownPasswords(r, created)
 		}
 		options := f.options(r, to)
 		options.Resources = r.resources(ctx, to)
