@@ -184,9 +184,14 @@ func (e *Engine) dial(ctx context.Context, b box, a address) (net.Conn, error) {
 // may be another container's.
 func (e *Engine) redial(ctx context.Context, was box, a address, master postmaster) (net.Conn, error) {
 	if a.kind == ViaExec { // the engine looks for the container itself, and what is inside does not move
-		if conn, err := e.tunnel(ctx, was, a); err == nil || ctx.Err() != nil {
-			return conn, err
+		conn, err := e.tunnel(ctx, was, a)
+		if err == nil {
+			return conn, nil
 		}
+		if b, inspectErr := e.inspect(ctx, was.id); inspectErr == nil && !b.running() {
+			return nil, b.stopped()
+		}
+		return nil, err
 	}
 	b, err := e.inspect(ctx, was.id)
 	if err != nil {

@@ -39,7 +39,7 @@ type Created struct {
 	// Ours says that it was made just now, so that Remove removes it.
 	Ours bool
 
-	made   time.Time // by the clock of the engine
+	at     time.Time // when it was made by Create, by the engine's clock
 	remove func(ctx context.Context) error
 }
 
@@ -47,7 +47,7 @@ type Created struct {
 // those that it had. The identifier of a cluster begins with the second it was made in.
 func (c *Created) Older(s *Server) bool {
 	id, err := strconv.ParseUint(s.SystemIdentifier, 10, 64)
-	return err == nil && s.ID == c.ID && !c.made.IsZero() && int64(id>>32) < c.made.Unix()
+	return err == nil && s.ID == c.ID && !c.at.IsZero() && int64(id>>32) < c.at.Unix()
 }
 
 // Remove removes the container with its data, if it was made by this program.
@@ -150,7 +150,9 @@ func (e *Engine) Create(ctx context.Context, spec CreateSpec) (_ *Created, err e
 	if err != nil {
 		return nil, err
 	}
-	made.made, _ = time.Parse(time.RFC3339Nano, b.info.Created)
+	if made.at, err = time.Parse(time.RFC3339Nano, b.info.Created); err != nil {
+		return nil, fmt.Errorf("when container %q was made: %w", spec.Name, err)
+	}
 	if spec.Publish != "" && b.running() && len(b.published()) == 0 {
 		return nil, fmt.Errorf("container %q: the engine publishes no port on network %q, as on one that is internal; leave out --publish or --network", spec.Name, spec.Network)
 	}

@@ -80,17 +80,17 @@ func contextEndpoints(name, source string) (foundEndpoints, error) {
 	return found, nil
 }
 
-// connect answers a client whose engine has answered, and what must be released
-// after the client, if anything.
-func (ep endpoint) connect(ctx context.Context) (cli *client.Client, ssh *sshDialer, release func(), err error) {
+// connect answers a client whose engine has answered, and for one by ssh the dialer,
+// which is to be closed after the client.
+func (ep endpoint) connect(ctx context.Context) (cli *client.Client, ssh *sshDialer, err error) {
 	opts := append(ep.opts, client.WithHost(ep.host))
-	timeout, release, explain := pingTimeout, func() {}, func(err error) error { return err }
+	timeout, explain := pingTimeout, func(err error) error { return err }
 	if strings.HasPrefix(ep.host, "ssh://") {
 		ssh, err = newSSHDialer(ep.host)
 		if err != nil {
-			return nil, nil, nil, err
+			return nil, nil, err
 		}
-		timeout, release, explain = sshPingTimeout, ssh.close, ssh.lastFailure
+		timeout, explain = sshPingTimeout, ssh.lastFailure
 		// The name is never looked up: every connection is an ssh.
 		opts = []client.Opt{client.WithHost("http://docker.invalid"), client.WithDialContext(ssh.dial)}
 	}
@@ -98,26 +98,26 @@ func (ep endpoint) connect(ctx context.Context) (cli *client.Client, ssh *sshDia
 		// The client's own error does not say what is wrong with the socket.
 		conn, err := (&net.Dialer{Timeout: pingTimeout}).DialContext(ctx, "unix", path)
 		if err != nil {
-			return nil, nil, nil, err
+			return nil, nil, err
 		}
 		if err := conn.Close(); err != nil {
-			return nil, nil, nil, err
+			return nil, nil, err
 		}
 	}
 	cli, err = client.NewClientWithOpts(append(opts, client.WithVersionFromEnv(), client.WithAPIVersionNegotiation())...)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	ping, err := cli.Ping(ctx)
 	if err != nil {
 		err = errors.Join(explain(err), cli.Close())
-		release()
-		return nil, nil, nil, err
+		ssh.close()
+		return nil, nil, err
 	}
 	cli.NegotiateAPIVersionPing(ping)
-	return cli, ssh, release, nil
+	return cli, ssh, nil
 }
 
 // wellKnownSockets lists where engines listen that set neither DOCKER_HOST nor a

@@ -90,12 +90,11 @@ type Engine struct {
 	// looked at, for [Engine.Wire], while its server is being reached.
 	Measure bool
 
-	docker  docker
-	host    string     // such as unix:///var/run/docker.sock
-	shown   string     // the same for messages
-	source  string     // who named the host, such as DOCKER_HOST
-	ssh     *sshDialer // of an engine by ssh
-	release func()     // what is left to end when docker was closed
+	docker docker
+	host   string     // such as unix:///var/run/docker.sock
+	shown  string     // the same for messages
+	source string     // who named the host, such as DOCKER_HOST
+	ssh    *sshDialer // of an engine by ssh; else nil
 
 	probes *probes
 }
@@ -116,9 +115,9 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	}
 	failed := &EngineError{Skipped: found.skipped}
 	for _, ep := range found.list {
-		cli, ssh, release, err := ep.connect(ctx)
+		cli, ssh, err := ep.connect(ctx)
 		if err == nil {
-			return &Engine{docker: apiClient{cli}, host: ep.host, shown: shownHost(ep.host), source: ep.source, ssh: ssh, release: release, probes: newProbes()}, nil
+			return &Engine{docker: apiClient{cli}, host: ep.host, shown: shownHost(ep.host), source: ep.source, ssh: ssh, probes: newProbes()}, nil
 		}
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -132,7 +131,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 func (e *Engine) Close() error {
 	e.probes.close()
 	err := e.docker.Close()
-	e.release()
+	e.ssh.close()
 	return err
 }
 

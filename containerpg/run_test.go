@@ -267,7 +267,7 @@ func TestSweep(t *testing.T) {
 	e, image := needImage(t)
 	parts := strings.Split(owner.Self(), "/")
 	if len(parts) != 4 {
-		t.Skip("no /proc here")
+		pgtest.Unavailable(t, "no /proc here")
 	}
 	create := func(owner string) string {
 		id, err := e.docker.CreateContainer(t.Context(), "", &container.Config{Image: image, Labels: map[string]string{labelRun: owner}}, nil)
@@ -326,7 +326,7 @@ func TestReapLeavesWhatWasJustKept(t *testing.T) {
 	parts := strings.Split(owner.Self(), "/")
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", run.Process.Pid))
 	if err != nil || len(parts) != 4 {
-		t.Skip("no /proc here")
+		pgtest.Unavailable(t, "no /proc here")
 	}
 	const startTime = 22 - 3 // after the name, see proc(5)
 	parts[2], parts[3] = strconv.Itoa(run.Process.Pid), strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))[startTime]

@@ -20,10 +20,9 @@ import (
 )
 
 // An sshDialer opens connections to the engine of another machine through the
-// user's own ssh, whose configuration, keys and agent are the user's too. Each
-// connection is a process: "ssh HOST docker system dial-stdio". They share one
-// connection to the other machine, by which those that come later need no process
-// if sshd allows that, see [sshMaster].
+// user's own ssh, whose configuration, keys and agent are the user's too. They share
+// a connection to the other machine, see [sshMaster]. Where sshd does not forward
+// sockets, each is a process: "ssh HOST docker system dial-stdio".
 type sshDialer struct {
 	host    string   // as the user wrote it, for messages
 	to      []string // what names the other machine, and how to log in
@@ -120,8 +119,11 @@ func (d *sshDialer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return c, nil
 }
 
-// close ends every ssh that still runs and waits for them.
+// close ends every ssh that still runs and waits for them. There may be no dialer at all.
 func (d *sshDialer) close() {
+	if d == nil {
+		return
+	}
 	d.mu.Lock()
 	for c := range d.running {
 		_ = c.Close()

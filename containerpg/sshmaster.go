@@ -33,10 +33,9 @@ type sshMaster struct {
 	ended  atomic.Bool // by close
 	exited chan struct{}
 
-	engine    string // the socket that leads to the engine's
-	leads     atomic.Bool
-	forwarder sync.WaitGroup
-	settled   chan struct{} // closed when leads is what it stays
+	engine  string // the socket that leads to the engine's
+	leads   atomic.Bool
+	settled chan struct{} // closed when leads is what it stays, of a master that was ready
 }
 
 // errClosed is how an ssh ended that says nothing of it.
@@ -127,12 +126,12 @@ func (d *sshDialer) startMaster(ctx context.Context) (*sshMaster, error) {
 		if _, err := os.Stat(m.socket); err == nil {
 			m.ready.Store(true)
 			m.leads.Store(known != nil)
-			m.forwarder.Go(func() {
+			go func() {
 				defer close(m.settled)
 				if known == nil {
 					m.forward(d, output)
 				}
-			})
+			}()
 			return m, nil
 		}
 		select {
@@ -215,6 +214,8 @@ func (m *sshMaster) close() {
 	timer := time.AfterFunc(sshGrace, func() { _ = m.cmd.Process.Kill() })
 	defer timer.Stop()
 	<-m.exited
-	m.forwarder.Wait()
+	if m.ready.Load() {
+		<-m.settled
+	}
 	_ = os.RemoveAll(filepath.Dir(m.socket))
 }

@@ -91,7 +91,7 @@ func testSSHShared(t *testing.T, sockets bool, config []string) {
 		t.Errorf("%d connections to the other machine for 4 to its engine, want 1", n)
 	}
 	first := d.answers.master
-	first.forwarder.Wait()
+	<-first.settled
 	if leads := first.leads.Load(); leads != sockets {
 		t.Errorf("a socket leads to the engine: %v, want %v", leads, sockets)
 	}
@@ -197,7 +197,7 @@ func processes(t *testing.T, mark string) (pids []int) {
 	t.Helper()
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil || len(lines) == 0 {
-		t.Skip("no /proc here")
+		pgtest.Unavailable(t, "no /proc here")
 	}
 	for _, path := range lines {
 		text, err := os.ReadFile(path)

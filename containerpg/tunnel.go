@@ -2,7 +2,6 @@ package containerpg
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -197,7 +196,7 @@ func (t *tunnel) next() error {
 			if err != nil {
 				return err
 			}
-			if !bytes.ContainsRune(firstWords, rune(frame[8])) {
+			if strings.IndexByte(firstWords, frame[8]) < 0 {
 				return t.aside(size)
 			}
 		}
@@ -214,7 +213,7 @@ func (t *tunnel) next() error {
 // firstWords are the types of the messages with which a server begins: to a startup, or to a request for TLS. Anything else
 // is an engine's, which says on standard output that it could not start a process: "OCI runtime exec failed", "cannot exec in
 // a stopped container".
-var firstWords = []byte("RENSv")
+const firstWords = "RENSv"
 
 // aside keeps a frame that is a message.
 func (t *tunnel) aside(size int) error {

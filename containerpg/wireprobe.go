@@ -48,7 +48,7 @@ func (p *probes) close() {
 }
 
 // probeEarly begins to look at the wire to a container while its server is being reached, which takes round
-// trips only. What goes wrong is told to who asks for the probe.
+// trips only. If it fails, as in a container that is being restarted, who asks for the probe looks again.
 func (e *Engine) probeEarly(id string) {
 	p := e.probes
 	p.mu.Lock()
@@ -67,7 +67,10 @@ func (e *Engine) probe(ctx context.Context, id string, measure bool) (probe, err
 	early := e.probes.early[id]
 	e.probes.mu.Unlock()
 	if early != nil {
-		return early()
+		defer context.AfterFunc(ctx, e.probes.stop)() // the end of the run, which waits for it here
+		if p, err := early(); err == nil {
+			return p, nil
+		}
 	}
 	return e.look(ctx, id, measure)
 }

@@ -28,8 +28,8 @@ const extraSessions = 3
 // for what could not be looked at.
 func (m *migration) preflight(ctx context.Context, prepare func(context.Context) error) error {
 	sourceCtx, stop := context.WithCancel(ctx)
-	m.stop = stop // pg_dump lives on, for the large objects
-	version := m.target.Version
+	m.stop = stop               // pg_dump lives on, for the large objects
+	version := m.target.Version // the target's session may be another one by the time it is read
 	var target struct {
 		identity       string
 		prepared, seen error

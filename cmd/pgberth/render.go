@@ -46,7 +46,7 @@ func stopping(ctx context.Context, reporter progress.Reporter) (done func()) {
 		select {
 		case <-ended:
 		case <-time.After(stopsAfter):
-			reporter.Report(progress.Notice{Text: "stopping: what was made on the target is being removed; a second signal ends pgberth at once, and leaves it to the next run"})
+			reporter.Report(progress.Notice{Text: "stopping; a second signal ends pgberth at once, and leaves to the next run what there is to clean up"})
 		}
 	})
 	return func() { close(ended) }
